@@ -1,0 +1,87 @@
+"""Rank plans: how many directions the update of each place may use.
+
+A plan is part of an adapter's spec; `rank_at` turns it into a whole number for one place. Pure.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from graftwork.core.errors import Problem, SpecError
+from graftwork.core.spec import Spec
+
+MAX_RANK = 4096
+
+
+class Uniform(Spec):
+    """The same rank everywhere."""
+
+    kind: Literal["uniform"] = "uniform"
+    """Says which plan this is."""
+
+    rank: int = Field(ge=1, le=MAX_RANK)
+    """Directions the update may use. 8 to 64 are usual."""
+
+
+class Tiered(Spec):
+    """Three tiers by depth, from the bottom of the stack to its top."""
+
+    kind: Literal["tiered"] = "tiered"
+    """Says which plan this is."""
+
+    bottom: int = Field(default=4, ge=1, le=MAX_RANK)
+    """Rank of the lowest layers. 4 is usual."""
+
+    middle: int = Field(default=8, ge=1, le=MAX_RANK)
+    """Rank of the layers between. 8 is usual."""
+
+    top: int = Field(default=16, ge=1, le=MAX_RANK)
+    """Rank of the highest layers. 16 is usual."""
+
+    bottom_frac: float = Field(default=1 / 3, ge=0, le=1)
+    """Share of the layers that is the bottom tier. A third is usual."""
+
+    top_frac: float = Field(default=1 / 3, ge=0, le=1)
+    """Share of the layers that is the top tier. A third is usual."""
+
+    @model_validator(mode="after")
+    def _tiers_do_not_overlap(self) -> "Tiered":
+        if self.bottom_frac + self.top_frac > 1:
+            expected = f"at most 1 - bottom_frac = {1 - self.bottom_frac:g}"
+            raise SpecError([Problem("top_frac", self.top_frac, expected, "The tiers would overlap.")])
+        return self
+
+
+def _form(value: object) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("kind", "uniform"))
+    return value.kind if isinstance(value, Uniform | Tiered) else "an integer"
+
+
+RankPlan = Annotated[
+    Annotated[int, Field(ge=1, le=MAX_RANK), Tag("an integer")]
+    | Annotated[Uniform, Tag("uniform")]
+    | Annotated[Tiered, Tag("tiered")],
+    Discriminator(_form),
+]
+
+
+def rank_at(plan: int | Uniform | Tiered, layer: int | None, num_layers: int) -> int:
+    """The rank at a place in layer `layer` of `num_layers`; outside the stack the top tier's.
+
+    >>> [rank_at(Tiered(), layer, 6) for layer in range(6)]
+    [4, 4, 8, 8, 16, 16]
+    >>> rank_at(7, None, 6)
+    7
+    """
+    if isinstance(plan, int):
+        return plan
+    if isinstance(plan, Uniform):
+        return plan.rank
+    if layer is None:
+        return plan.top
+    # with exact thirds of a stack, rounding keeps the tiers equal where floats alone would not
+    if layer < round(plan.bottom_frac * num_layers):
+        return plan.bottom
+    return plan.top if layer >= num_layers - round(plan.top_frac * num_layers) else plan.middle

@@ -1,0 +1,70 @@
+"""Routes: which rows, or packed tokens, of a batch belong to which adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from graftwork.core.errors import WorkError
+
+if TYPE_CHECKING:
+    from graftwork.adapters.adapter import Adapter, Placed
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Units `start` to `end` (rows or tokens) that one adapter, or none, answers for."""
+
+    start: int
+    end: int
+    adapter: Adapter | None
+
+
+class Route:
+    """Contiguous segments over the units of a batch, and what each place has to do about them.
+
+    It holds its adapters itself: one removed from the bank stays whole until the last route that uses it is gone.
+    """
+
+    def __init__(self, segments: Iterable[Segment], *, training: bool) -> None:
+        self.segments = tuple(segments)
+        self.num_units = self.segments[-1].end if self.segments else 0
+        self.training = training
+        self._at: dict[str, tuple[tuple[int, int, Placed | None], ...]] = {}
+
+    def at(self, place: str) -> tuple[tuple[int, int, Placed | None], ...]:
+        """(start, end, adapter here) over all units in order; empty when no adapter of this route acts at `place`."""
+        if place not in self._at:
+            here = [(s.start, s.end, s.adapter.placed.get(place) if s.adapter else None) for s in self.segments]
+            self._at[place] = tuple(here) if any(placed for _, _, placed in here) else ()
+        return self._at[place]
+
+    def tokens_per_unit(self, num_tokens: int, place: str) -> int:
+        """How many tokens of this layer's input each unit has.
+
+        Raises:
+            WorkError: the batch has other rows than the route.
+        """
+        per_unit, rest = divmod(num_tokens, self.num_units)
+        if rest or not per_unit:
+            raise WorkError(f"{place} saw {num_tokens} tokens, but the route has {self.num_units} rows.")
+        return per_unit
+
+
+def segments(owners: Sequence[Adapter | None], lengths: Sequence[int]) -> list[Segment]:
+    """Segments for units that lie one after another, neighbours of the same owner joined.
+
+    Args:
+        owners: whose each piece is, in order.
+        lengths: units in each piece, at least 1.
+    """
+    joined, start = [], 0
+    pieces = zip(owners, lengths, strict=True)
+    for _, group in groupby(pieces, key=lambda piece: id(piece[0])):
+        members = list(group)
+        end = start + sum(length for _, length in members)
+        joined.append(Segment(start, end, members[0][0]))
+        start = end
+    return joined

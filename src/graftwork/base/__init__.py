@@ -1,0 +1,1 @@
+"""The frozen base model: facts from its config, loading, fingerprint, chat template."""

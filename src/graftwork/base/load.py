@@ -1,0 +1,188 @@
+"""Load a base: weights, tokenizer, facts and fingerprint, frozen and in evaluation mode."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging as transformers_logging
+
+from graftwork.base.facts import BaseFacts, LinearPlace, layer_of
+from graftwork.base.fingerprint import Fingerprint, fingerprint
+from graftwork.base.locate import locate, silent
+from graftwork.base.roles import role_of
+from graftwork.base.template import ChatFormat
+from graftwork.core.digests import digest, digest_of_chunks
+from graftwork.core.errors import IntegrityError
+from graftwork.core.files import read_json
+
+DtypeName = Literal["float32", "bfloat16", "float16", "float64"]
+
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+transformers_logging.disable_progress_bar()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Base:
+    """A frozen base model.
+
+    Attributes:
+        ref: what the user calls it.
+        model: the `transformers` model; no parameter asks for a gradient.
+        chat: how it writes conversations.
+    """
+
+    ref: str
+    folder: Path
+    model: PreTrainedModel
+    chat: ChatFormat
+    facts: BaseFacts
+    fingerprint: Fingerprint
+
+    def called(self, ref: str) -> "Base":
+        """The same base under the name that its user knows."""
+        return replace(self, ref=ref)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return next(self.model.parameters()).device
+
+    def tensor_digest(self) -> str:
+        """One digest over all tensors in memory, for "not a byte of the base has moved"."""
+        return digest({name: digest_of_chunks([raw_bytes(t)]) for name, t in _tensors(self.model)})
+
+
+def load_base(
+    ref: str,
+    *,
+    dtype: DtypeName = "bfloat16",
+    device: str = "cpu",
+    near: Path | None = None,
+    say: Callable[[str], None] = silent,
+) -> Base:
+    """Load the base called `ref`: `bundled:NAME`, a folder, or a Hugging Face id with `@revision`.
+
+    Raises:
+        NotFoundError: it is not there.
+        IntegrityError: its files are not whole, or do not fill the model its config describes.
+    """
+    folder = locate(ref, near=near, say=say)
+    chat = load_chat(folder)
+    found = fingerprint(folder)
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=DTYPES[dtype], use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise IntegrityError(f"base {ref!r} does not load from {folder}: {first_line(error)}") from error
+    if unfilled := sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"])):
+        raise IntegrityError(
+            f"base {ref!r}: {len(unfilled)} tensors of the model are not in its files, first {unfilled[0]!r}. "
+            "They would be random. Fetch the base again."
+        )
+    model = model.to(device)
+    return Base(ref=ref, folder=folder, model=frozen(model), chat=chat, facts=facts_of(model), fingerprint=found)
+
+
+def load_chat(folder: Path) -> ChatFormat:
+    """The tokenizer, chat template and stop tokens of the base in `folder`.
+
+    Raises:
+        IntegrityError: no fast tokenizer can be made from its files.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise IntegrityError(f"no tokenizer can be loaded from {folder}: {first_line(error)}") from error
+    if not tokenizer.is_fast:
+        raise IntegrityError(f"{folder} has no fast tokenizer (tokenizer.json), which exact targets need.")
+    template = tokenizer.get_chat_template() if tokenizer.chat_template else ""
+    return ChatFormat(tokenizer, template, _stop_ids(tokenizer, folder))
+
+
+def facts_from_config(folder: Path) -> BaseFacts:
+    """Facts about the base in `folder` from its config alone: no weight is read."""
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        with torch.device("meta"):
+            return facts_of(AutoModelForCausalLM.from_config(config))
+    except (OSError, ValueError, KeyError) as error:
+        raise IntegrityError(f"{folder}: its config describes no model we know: {first_line(error)}") from error
+
+
+def facts_of(model: PreTrainedModel) -> BaseFacts:
+    """Facts about a model, on any device, the meta device too."""
+    config: Any = model.config.get_text_config()
+    places = tuple(_places(model))
+    layers = [place.layer for place in places if place.layer is not None]
+    return BaseFacts(
+        architecture=type(model).__name__,
+        num_layers=getattr(config, "num_hidden_layers", None) or max(layers, default=-1) + 1,
+        hidden_size=config.hidden_size,
+        vocab_size=config.vocab_size,
+        context_tokens=getattr(config, "max_position_embeddings", None),
+        num_params=sum(p.numel() for p in model.parameters()),
+        places=places,
+    )
+
+
+def frozen(model: PreTrainedModel) -> PreTrainedModel:
+    """`model` with no gradients, in evaluation mode (no dropout of its own)."""
+    model.requires_grad_(False)
+    model.eval()
+    model.config.use_cache = False
+    return model
+
+
+def raw_bytes(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor of any type, without a copy where it lies on the CPU in order."""
+    return memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign error: the rest is for its authors."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
+
+
+def _places(model: nn.Module) -> Iterator[LinearPlace]:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            shape = module.in_features, module.out_features
+        elif isinstance(module, Conv1D):  # GPT-2's linear layer, its weight stored (in, out)
+            shape = module.weight.shape[0], module.weight.shape[1]
+        else:
+            continue
+        yield LinearPlace(
+            name=name, role=role_of(name), in_features=shape[0], out_features=shape[1], layer=layer_of(name)
+        )
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _stop_ids(tokenizer: Any, folder: Path) -> frozenset[int]:
+    told: object = None
+    if (folder / "generation_config.json").is_file():
+        read = read_json(folder / "generation_config.json")
+        told = read.get("eos_token_id") if isinstance(read, dict) else None
+    ids = [tokenizer.eos_token_id, *(told if isinstance(told, list) else [told])]
+    return frozenset(i for i in ids if isinstance(i, int))
+
+
+if sys.byteorder != "little":  # digests are over little-endian bytes, as safetensors stores them
+    raise ImportError("graftwork needs a little-endian machine")

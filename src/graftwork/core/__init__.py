@@ -1,0 +1,1 @@
+"""Words every room shares: errors, catalogs, specs, recipes, digests, units, whole files."""

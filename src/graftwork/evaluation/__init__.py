@@ -1,0 +1,1 @@
+"""Evaluation: held-out records scored, every number with its uncertainty."""

@@ -1,0 +1,1 @@
+"""The pipeline: composes the rooms into a run."""

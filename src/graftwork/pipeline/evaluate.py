@@ -1,0 +1,99 @@
+"""Step `evaluate`: base and adapter on the held-out records, side by side in the same batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from graftwork.adapters.bank import AdapterBank, Handle
+from graftwork.base.head import halves
+from graftwork.core.files import write_json
+from graftwork.core.spec import plain
+from graftwork.data.encode import Encoded, encode
+from graftwork.data.records import Record
+from graftwork.evaluation.answers import exact_answers
+from graftwork.evaluation.estimate import mean_of
+from graftwork.evaluation.held_out import target_loss
+from graftwork.pipeline.folder import Done
+from graftwork.pipeline.prepare import EVALUATION
+from graftwork.pipeline.train import ADAPTER
+from graftwork.pipeline.work import Work, read_prepared
+from graftwork.serving.generate import answers
+
+RESULT = "evaluation.json"
+SHOWN = 8
+"""Records whose answers are kept in full, from the first."""
+
+
+def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
+    """Do the step, unless it is done already."""
+    spec = work.request.spec
+    began_s = time.monotonic()
+    inputs = {
+        "base": work.fingerprint.digest,
+        "dtype": spec.dtype,
+        "adapter": trained.summary["adapter_digest"],
+        "data": prepared.summary["evaluation"]["digest"],
+        "max_tokens": spec.data.max_tokens,
+        "evaluation": dict(plain(spec.evaluation)),
+    }
+    if done := work.folder.still_done("evaluate", inputs):
+        work.watch.say("evaluate: done already")
+        return done
+    bank = AdapterBank(work.base)
+    handle = bank.load(work.folder.path / ADAPTER)
+    records = read_prepared(work.folder.path / EVALUATION)
+    encoded = encode(records, work.chat.marked, max_tokens=spec.data.max_tokens)
+    result = {"loss": _losses(work, bank, handle, encoded), **_answers(work, bank, handle, records)}
+    bank.remove(handle)
+    write_json(work.folder.path / RESULT, result)
+    return work.folder.record("evaluate", inputs, [RESULT], result, began_s)
+
+
+def _losses(work: Work, bank: AdapterBank, handle: Handle, encoded: Sequence[Encoded]) -> dict[str, Any]:
+    split, size = halves(work.base.model), work.request.spec.evaluation.batch_size
+    work.watch.evaluating("held-out loss", 0, 2 * len(encoded))
+    measured, rows = {}, {}
+    for number, (name, owner) in enumerate((("base", None), ("adapter", handle)), 1):
+        measured[name], rows[name] = target_loss(
+            split, encoded, lambda n, owner=owner: bank.route([owner] * n), batch_size=size, device=work.base.device
+        )
+        work.watch.evaluating("held-out loss", number * len(encoded), 2 * len(encoded))
+    return {
+        "unit": "nats per target token",
+        "num_records": len(encoded),
+        "base": asdict(measured["base"]),
+        "adapter": asdict(measured["adapter"]),
+        "change_frac": measured["adapter"].mean / measured["base"].mean - 1,
+    }
+
+
+def _answers(work: Work, bank: AdapterBank, handle: Handle, records: Sequence[Record]) -> dict[str, Any]:
+    spec = work.request.spec.evaluation
+    asked = list(records[: spec.answers])
+    said: dict[Handle | None, list[str]] = {None: [], handle: []}
+    for at in range(0, len(asked), spec.batch_size):
+        work.watch.evaluating("answers", at, len(asked))
+        prompts = [record.prompt for record in asked[at : at + spec.batch_size]]
+        rows = [None] * len(prompts) + [handle] * len(prompts)
+        both = answers(bank, [*prompts, *prompts], rows, max_new_tokens=spec.max_new_tokens)
+        said[None] += both[: len(prompts)]
+        said[handle] += both[len(prompts) :]
+    work.watch.evaluating("answers", len(asked), len(asked))
+    base, of_base = exact_answers(asked, lambda _: said[None])
+    adapter, of_adapter = exact_answers(asked, lambda _: said[handle])
+    pairs = list(zip(of_base, of_adapter, strict=True))
+    return {
+        "exact_answers": {
+            "unit": "share answered word for word",
+            "num_records": len(asked),
+            "base": asdict(base),
+            "adapter": asdict(adapter),
+            "gain": asdict(mean_of([float(a.is_exact) - float(b.is_exact) for b, a in pairs])),
+        },
+        "examples": [
+            {"prompt": b.prompt, "expected": b.expected, "base": b.said, "adapter": a.said} for b, a in pairs[:SHOWN]
+        ],
+    }

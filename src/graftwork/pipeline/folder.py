@@ -1,0 +1,108 @@
+"""The folder of a run: which steps are done, from what, and what they left. No torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from graftwork.core.digests import digest, digest_of_file
+from graftwork.core.errors import ConflictError, IntegrityError
+from graftwork.core.files import read_json, write_json, write_text
+
+STATE = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """A step that is done.
+
+    Attributes:
+        inputs: digest of all that the step depends on.
+        outputs: digest of each file it left, by path within the run's folder.
+        summary: what it has to say, as plain data.
+    """
+
+    inputs: str
+    outputs: Mapping[str, str]
+    summary: Mapping[str, Any]
+    seconds: float
+
+
+class RunFolder:
+    """A run's folder and its `run.json`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / ".lock")
+
+    def __enter__(self) -> RunFolder:
+        """Take the folder for this process. Raises ConflictError when another works in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ConflictError(f"{self.path}: another process works in this run's folder. Wait for it.") from error
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+    def steps(self) -> dict[str, Done]:
+        """Every step on record."""
+        if not (self.path / STATE).is_file():
+            return {}
+        state = read_json(self.path / STATE)
+        try:
+            return {name: Done(**step) for name, step in state["steps"].items()}  # type: ignore[index,call-overload]
+        except (TypeError, KeyError, AttributeError) as error:
+            raise IntegrityError(f"{self.path / STATE} is not as it was written. Move the folder away.") from error
+
+    def still_done(self, name: str, inputs: Mapping[str, Any]) -> Done | None:
+        """The step `name`, if it was done from the same inputs and all it left is as it was left."""
+        done = self.steps().get(name)
+        if done is None or done.inputs != digest(dict(inputs)):
+            return None
+        for relative, expected in done.outputs.items():
+            path = self.path / relative
+            if not path.is_file() or digest_of_file(path) != expected:
+                return None
+        return done
+
+    def record(
+        self, name: str, inputs: Mapping[str, Any], outputs: Iterable[str], summary: Mapping[str, Any], began_s: float
+    ) -> Done:
+        """Put on record that step `name` is done."""
+        done = Done(
+            inputs=digest(dict(inputs)),
+            outputs={relative: digest_of_file(self.path / relative) for relative in sorted(outputs)},
+            summary=dict(summary),
+            seconds=round(time.monotonic() - began_s, 3),
+        )
+        steps = {**self.steps(), name: done}
+        fields = {
+            step: {"inputs": d.inputs, "outputs": dict(d.outputs), "summary": dict(d.summary), "seconds": d.seconds}
+            for step, d in steps.items()
+        }
+        write_json(self.path / STATE, {"format": 1, "steps": fields})
+        return done
+
+    def keep_recipe(self, text: str) -> None:
+        """Write the effective recipe."""
+        write_text(self.path / "recipe.yaml", text)
+
+    def set_aside(self, relative: str) -> Path | None:
+        """Move what lies at `relative` into `superseded/`; None when nothing does. Nothing is ever overwritten."""
+        path = self.path / relative
+        if not path.exists():
+            return None
+        number = 1
+        while (kept := self.path / "superseded" / f"{Path(relative).name}-{number}").exists():
+            number += 1
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(kept)
+        return kept

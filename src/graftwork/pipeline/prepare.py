@@ -1,0 +1,96 @@
+"""Step `prepare`: files of records to training and held-out records, checked against the base, with a report."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from graftwork.core.digests import digest_of_file
+from graftwork.core.errors import Problem, SpecError
+from graftwork.core.files import write_json
+from graftwork.core.spec import plain
+from graftwork.data.encode import Encoded, encode
+from graftwork.data.records import Record
+from graftwork.data.sources import read_records
+from graftwork.data.spec import HeldOut
+from graftwork.data.split import Split, digest_of_records, overlap, split
+from graftwork.pipeline.folder import Done
+from graftwork.pipeline.recipes import find_file
+from graftwork.pipeline.work import Work, write_records
+
+TRAIN, EVALUATION, REPORT = "data/train.jsonl", "data/evaluation.jsonl", "data/report.json"
+
+
+def prepare(work: Work) -> Done:
+    """Do the step, unless it is done already.
+
+    Raises:
+        NotFoundError: a file is not there.
+        SpecError: every record that cannot be used, by file and line.
+    """
+    began_s, inputs = time.monotonic(), _inputs(work)
+    if done := work.folder.still_done("prepare", inputs):
+        work.watch.say("prepare: done already")
+        return done
+    records = _read(work)
+    train, evaluation = _encoded(work, records)
+    report = _report(records, train, evaluation)
+    write_records(work.folder.path / TRAIN, records.train)
+    write_records(work.folder.path / EVALUATION, records.evaluation)
+    write_json(work.folder.path / REPORT, report)
+    return work.folder.record("prepare", inputs, [TRAIN, EVALUATION, REPORT], report, began_s)
+
+
+def _inputs(work: Work) -> dict[str, Any]:
+    spec, near = work.request.spec, work.request.near
+    asked = [spec.data.train] + ([spec.data.evaluation] if isinstance(spec.data.evaluation, str) else [])
+    found, problems = [], []
+    for name in asked:
+        try:
+            found.append(find_file(name, near))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return {
+        "data": dict(plain(spec.data)),
+        "seed": spec.training.seed,
+        "files": [digest_of_file(path) for path in found],
+        "tokenizer": work.fingerprint.tokenizer,
+        "template": work.fingerprint.template,
+    }
+
+
+def _read(work: Work) -> Split:
+    spec, near = work.request.spec.data, work.request.near
+    records = read_records(find_file(spec.train, near), layout=spec.layout, system=spec.system)
+    if isinstance(spec.evaluation, HeldOut):
+        return split(records, spec.evaluation, seed=work.request.spec.training.seed)
+    held = read_records(find_file(spec.evaluation, near), layout=spec.layout, system=spec.system)
+    if shared := overlap(records, held):
+        expected = "no record that is also trained on"
+        raise SpecError(Problem(str(r.origin), r.prompt[-1]["content"] if r.prompt else r.answer, expected) for r in shared)
+    return Split(tuple(records), tuple(held))
+
+
+def _encoded(work: Work, records: Split) -> tuple[list[Encoded], list[Encoded]]:
+    """Both sides as tokens: a record that cannot be used stops the run here, before anything is spent."""
+    max_tokens = work.request.spec.data.max_tokens
+    together = encode([*records.train, *records.evaluation], work.chat.marked, max_tokens=max_tokens)
+    return together[: len(records.train)], together[len(records.train) :]
+
+
+def _report(records: Split, train: Sequence[Encoded], evaluation: Sequence[Encoded]) -> dict[str, Any]:
+    return {"train": _side(records.train, train), "evaluation": _side(records.evaluation, evaluation)}
+
+
+def _side(records: Sequence[Record], encoded: Sequence[Encoded]) -> dict[str, Any]:
+    lengths = sorted(len(one.tokens_T) for one in encoded)
+    return {
+        "num_records": len(records),
+        "num_different": len({record.digest for record in records}),
+        "num_tokens": sum(lengths),
+        "num_targets": sum(one.num_targets for one in encoded),
+        "median_tokens": lengths[len(lengths) // 2],
+        "longest_tokens": lengths[-1],
+        "digest": digest_of_records(records),
+    }

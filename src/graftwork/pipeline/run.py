@@ -1,0 +1,93 @@
+"""The main job: from a recipe to an adapter and what it brought. Finished steps with unchanged inputs are not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from graftwork.core.digests import digest
+from graftwork.pipeline.folder import Done, RunFolder
+from graftwork.pipeline.prepare import prepare
+from graftwork.pipeline.recipes import Request, effective_text, read_request
+from graftwork.pipeline.watch import Quiet, Watch
+from graftwork.pipeline.work import Work
+
+Until = Literal["prepare", "train", "evaluate"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """What a run made.
+
+    Attributes:
+        recipe_digest: names the request.
+        steps: every step that was asked for, with its summary.
+    """
+
+    folder: Path
+    recipe_digest: str
+    steps: dict[str, Done]
+
+    @property
+    def adapter(self) -> Path:
+        """The adapter's folder."""
+        return self.folder / "adapter"
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """What the held-out records say; empty before the evaluation."""
+        done = self.steps.get("evaluate")
+        return dict(done.summary) if done else {}
+
+
+def run(
+    recipe: str | Path,
+    *,
+    out: str | Path | None = None,
+    settings: Sequence[str] = (),
+    until: Until = "evaluate",
+    watch: Watch | None = None,
+) -> RunResult:
+    """Do what the recipe asks for, up to and with the step `until`.
+
+    Args:
+        out: folder of the run; `runs/<recipe name>` by default.
+        settings: `path.to.key=value` over the recipe.
+        watch: told what goes on.
+
+    Raises:
+        GraftworkError: in words for its user.
+        Interrupted: asked to stop; the same call goes on from there.
+    """
+    return run_request(read_request(Path(recipe), settings), out=out, until=until, watch=watch)
+
+
+def run_request(
+    request: Request, *, out: str | Path | None = None, until: Until = "evaluate", watch: Watch | None = None
+) -> RunResult:
+    """As `run`, for a request that is read already."""
+    path = Path(out) if out else Path("runs") / request.spec.name
+    with RunFolder(path) as folder:
+        folder.keep_recipe(effective_text(request.spec))
+        work = Work(request=request, folder=folder, watch=watch or Quiet())
+        steps = dict(_steps(work, until))
+    return RunResult(folder=path, recipe_digest=digest(request.spec), steps=steps)
+
+
+def _steps(work: Work, until: Until) -> list[tuple[str, Done]]:
+    prepared = prepare(work)
+    done = [("prepare", prepared)]
+    if until == "prepare":
+        return done
+    from graftwork.pipeline.train import train_adapter  # here and below: what is not asked for loads no torch
+
+    trained = train_adapter(work, prepared)
+    done.append(("train", trained))
+    if until == "train":
+        return done
+    from graftwork.pipeline.evaluate import evaluate
+
+    return [*done, ("evaluate", evaluate(work, prepared, trained))]
+

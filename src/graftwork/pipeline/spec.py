@@ -1,0 +1,61 @@
+"""The whole request: what a recipe says. No torch."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from pydantic import Field
+
+import graftwork.adapters.methods  # noqa: F401  fills the catalog
+from graftwork.adapters.method import METHODS
+from graftwork.core.spec import Spec
+from graftwork.data.spec import DataSpec
+from graftwork.training.spec import TrainSpec
+
+if TYPE_CHECKING:
+    AdapterSpec = Any
+else:
+    _SPECS = tuple(METHODS[name].spec for name in METHODS)
+    AdapterSpec = _SPECS[0] if len(_SPECS) == 1 else Annotated[Union[_SPECS], Field(discriminator="method")]
+
+PresetName = Literal["regulated", "no-regret", "rl", "light"]
+
+
+class EvaluationSpec(Spec):
+    """How base and adapter are compared on the held-out records."""
+
+    answers: int = Field(default=100, ge=2)
+    """Held-out records that are answered, and compared word for word; at most all of them. 100 to 1000 are usual."""
+
+    max_new_tokens: int = Field(default=64, ge=1)
+    """Most tokens of an answer."""
+
+    batch_size: int = Field(default=16, ge=1)
+    """Records in a forward pass."""
+
+
+class RunSpec(Spec):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Names the run and its folder: letters, digits, dot, dash and underscore."""
+
+    base: str = Field(min_length=1)
+    """The frozen model: bundled:smollm2-135m-instruct, a folder, or a Hugging Face id with @revision."""
+
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    """Number format of the base; the adapter is float32. bfloat16 is usual."""
+
+    preset: PresetName = "no-regret"
+    """What the recipe starts from."""
+
+    data: DataSpec
+    """Where records come from."""
+
+    adapter: AdapterSpec
+    """The method and its settings."""
+
+    training: TrainSpec = TrainSpec()
+    """How the adapter is trained."""
+
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """How base and adapter are compared."""
+

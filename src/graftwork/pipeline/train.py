@@ -1,0 +1,187 @@
+"""Step `train`: an adapter from the prepared records, resumable after any interruption."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import graftwork
+from graftwork.adapters.bank import AdapterBank
+from graftwork.adapters.files import write_adapter
+from graftwork.base.head import halves
+from graftwork.core.digests import digest
+from graftwork.core.errors import IntegrityError
+from graftwork.core.files import write_text
+from graftwork.core.spec import plain
+from graftwork.data.encode import Encoded, encode
+from graftwork.pipeline.folder import Done
+from graftwork.pipeline.prepare import TRAIN
+from graftwork.pipeline.work import Work, read_prepared
+from graftwork.training.checkpoints import restore_newest, save_checkpoint
+from graftwork.training.loop import TrainJob, optimizer_for, train
+from graftwork.training.memory import checkpoint_activations, keep_activations
+from graftwork.training.report import StepReport
+
+ADAPTER, METRICS, CHECKPOINTS = "adapter", "metrics.jsonl", "checkpoints"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Asked to stop; what was done is saved and the same command goes on from there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """A training at work: the job, its digest and where its checkpoints lie."""
+
+    job: TrainJob
+    digest: str
+    checkpoints: Path
+
+
+def train_adapter(work: Work, prepared: Done) -> Done:
+    """Do the step, unless it is done already; go on from the newest checkpoint when there is one.
+
+    Raises:
+        SpecError: a target matches nothing.
+        WorkError: the loss is not finite any more.
+        IntegrityError: a byte of the base moved while training, which must never happen.
+        Interrupted: asked to stop; the state is saved.
+    """
+    began_s, inputs = time.monotonic(), _inputs(work, prepared)
+    if done := work.folder.still_done("train", inputs):
+        work.watch.say("train: done already")
+        return done
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    base_before = work.base.tensor_digest()
+    trained = _begin(work, digest(inputs))
+    last = _to_the_end(work, trained)
+    if work.base.tensor_digest() != base_before:
+        raise IntegrityError("the base's tensors changed while training. Nothing was kept; this is a bug, report it.")
+    if kept := work.folder.set_aside(ADAPTER):
+        work.watch.say(f"an adapter of other inputs lay here; it is kept at {kept}")
+    job = trained.job
+    card = write_adapter(
+        work.folder.path / ADAPTER, job.bank[job.handle], work.base, _provenance(work, prepared, job.num_steps)
+    )
+    summary = {
+        "adapter_digest": card.digest,
+        "num_params": job.bank[job.handle].num_params,
+        "num_base_params": work.base.facts.num_params,
+        "num_steps": job.num_steps,
+        "final_loss_nats": last.loss_nats if last else None,
+        "base_tensors": base_before,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "places": [
+            {"name": n, "role": p.place.role, "rank": getattr(p.spec, "rank", None)}
+            for n, p in job.bank[job.handle].placed.items()
+        ],
+    }
+    job.bank.remove(job.handle)
+    outputs = [f"{ADAPTER}/{path.name}" for path in (work.folder.path / ADAPTER).iterdir()]
+    return work.folder.record("train", inputs, outputs, summary, began_s)
+
+
+def _inputs(work: Work, prepared: Done) -> dict[str, Any]:
+    spec = work.request.spec
+    return {
+        "base": work.fingerprint.digest,
+        "dtype": spec.dtype,
+        "data": prepared.summary["train"]["digest"],
+        "max_tokens": spec.data.max_tokens,
+        "adapter": dict(plain(spec.adapter)),
+        "training": {k: v for k, v in plain(spec.training).items() if k != "checkpoint_every"},
+    }
+
+
+def _begin(work: Work, job_digest: str) -> Trained:
+    spec = work.request.spec
+    bank = AdapterBank(work.base)
+    handle = bank.fresh(spec.adapter, seed=spec.training.seed, name=spec.name)
+    records = _records(work)
+    params = {name: tensor.requires_grad_() for name, tensor in bank[handle].tensors()}
+    optimizer = optimizer_for(params, spec.training)
+    checkpoints = work.folder.path / CHECKPOINTS / job_digest[:16]
+    first_step, skipped = restore_newest(checkpoints, job=job_digest, params=params, optimizer=optimizer)
+    for one in skipped:
+        work.watch.say(f"{one.path.name} cannot be used: {one.reason}")
+    if first_step:
+        work.watch.say(f"going on from the checkpoint of step {first_step}")
+    job = TrainJob(
+        bank=bank,
+        handle=handle,
+        split=halves(work.base.model),
+        params=params,
+        optimizer=optimizer,
+        records=records,
+        spec=spec.training,
+        num_steps=spec.training.num_steps(len(records)),
+        first_step=first_step,
+    )
+    return Trained(job=job, digest=job_digest, checkpoints=checkpoints)
+
+
+def _to_the_end(work: Work, trained: Trained) -> StepReport | None:
+    job, last = trained.job, None
+    metrics = work.folder.path / METRICS
+    _keep_until(metrics, job.first_step)
+    work.watch.training(job.first_step, job.num_steps)
+    if job.spec.gradient_checkpointing:
+        checkpoint_activations(job.bank)
+    try:
+        with metrics.open("a", encoding="utf-8") as file:
+            for last in train(job, time.monotonic):
+                file.write(json.dumps(asdict(last)) + "\n")
+                file.flush()
+                work.watch.step(last)
+                stop = work.watch.should_stop() and last.step < job.num_steps
+                if stop or last.step % job.spec.checkpoint_every == 0 or last.step == job.num_steps:
+                    _save(trained, last.step)
+                if stop:
+                    raise Interrupted(f"saved after step {last.step} of {job.num_steps}")
+    finally:
+        keep_activations(job.bank)
+    return last
+
+
+def _save(trained: Trained, step: int) -> None:
+    job = trained.job
+    save_checkpoint(
+        trained.checkpoints, step=step, job=trained.digest, params=job.params, optimizer=job.optimizer
+    )
+
+
+def _records(work: Work) -> list[Encoded]:
+    prepared = read_prepared(work.folder.path / TRAIN)
+    return encode(prepared, work.chat.marked, max_tokens=work.request.spec.data.max_tokens)
+
+
+def _keep_until(metrics: Path, step: int) -> None:
+    """Drop metrics of steps after `step`, which are about to be done again."""
+    lines = metrics.read_text("utf-8").splitlines() if metrics.is_file() else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+    write_text(metrics, "".join(line + "\n" for line in kept))
+
+
+def _provenance(work: Work, prepared: Done, num_steps: int) -> Mapping[str, Any]:
+    return {
+        "recipe": dict(plain(work.request.spec)),
+        "data": {side: prepared.summary[side]["digest"] for side in ("train", "evaluation")},
+        "seed": work.request.spec.training.seed,
+        "num_steps": num_steps,
+        "versions": {
+            "graftwork": graftwork.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors")},
+        },
+        "threads": torch.get_num_threads(),
+    }
+

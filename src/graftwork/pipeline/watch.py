@@ -1,0 +1,44 @@
+"""Who watches a run: told what goes on, and asked whether to stop."""
+
+from typing import Protocol
+
+from graftwork.training.report import StepReport
+
+
+class Watch(Protocol):
+    """What a run tells whoever started it. Nothing here may raise."""
+
+    def say(self, text: str) -> None:
+        """One line about what goes on."""
+
+    def training(self, done: int, total: int) -> None:
+        """Training begins, `done` of `total` steps already there."""
+
+    def step(self, report: StepReport) -> None:
+        """A step is done."""
+
+    def evaluating(self, label: str, done: int, total: int) -> None:
+        """Evaluation: `done` of `total` records."""
+
+    def should_stop(self) -> bool:
+        """Whether to save and leave after this step."""
+
+
+class Quiet:
+    """A watch that says nothing and never stops a run."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def training(self, done: int, total: int) -> None:
+        """Nothing."""
+
+    def step(self, report: StepReport) -> None:
+        """Nothing."""
+
+    def evaluating(self, label: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def should_stop(self) -> bool:
+        """Never."""
+        return False

@@ -1,0 +1,1 @@
+"""Serving: a base and its adapters answer."""

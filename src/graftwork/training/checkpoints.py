@@ -1,0 +1,96 @@
+"""Checkpoints: everything a run needs to go on, in one checksummed file that is there whole or not at all."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from graftwork.base.load import raw_bytes
+from graftwork.core.digests import digest, digest_of_chunks
+from graftwork.core.files import write_bytes
+
+KEPT = 2
+"""Checkpoints kept, newest first: one more than needed, should the newest be damaged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A checkpoint that cannot be used, and why."""
+
+    path: Path
+    reason: str
+
+
+def save_checkpoint(
+    folder: Path, *, step: int, job: str, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> Path:
+    """Write the state after `step` steps of the job with digest `job`, and drop the oldest beyond KEPT."""
+    tensors = {f"param/{name}": tensor.detach().cpu().contiguous() for name, tensor in params.items()}
+    for name, tensor in params.items():
+        for key, value in optimizer.state[tensor].items():
+            tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    state = {"format": 1, "step": step, "job": job, "digest": _digest(tensors, step, job)}
+    path = folder / f"step-{step:08d}.safetensors"
+    write_bytes(path, save(tensors, metadata={"graftwork": json.dumps(state)}))
+    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def restore_newest(
+    folder: Path, *, job: str, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[int, list[Skipped]]:
+    """Put the newest whole checkpoint of `job` into `params` and `optimizer`.
+
+    Returns:
+        Steps done (0 when no checkpoint is whole), and the newer ones that had to be passed over.
+    """
+    skipped = []
+    for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
+        try:
+            step, tensors = _read(path, job)
+            _put(tensors, params, optimizer)
+        except (SafetensorError, ValueError, KeyError, OSError) as error:
+            skipped.append(Skipped(path=path, reason=str(error).splitlines()[0]))
+            continue
+        return step, skipped
+    return 0, skipped
+
+
+def _read(path: Path, job: str) -> tuple[int, dict[str, Tensor]]:
+    with safe_open(path, "pt") as file:
+        state = json.loads((file.metadata() or {})["graftwork"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+    if state["job"] != job:
+        raise ValueError(f"it belongs to another job ({state['job'][:12]})")
+    if _digest(tensors, state["step"], job) != state["digest"]:
+        raise ValueError("its bytes are not the ones that were written")
+    return state["step"], tensors
+
+
+def _put(tensors: Mapping[str, Tensor], params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    states = {name: dict(_state_of(name, tensors)) for name in params}
+    with torch.no_grad():
+        for name, param in params.items():
+            param.copy_(tensors[f"param/{name}"])
+            optimizer.state[param] = {
+                key: value if value.ndim == 0 else value.to(param.device) for key, value in states[name].items()
+            }
+
+
+def _state_of(name: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    for key in ("step", "exp_avg", "exp_avg_sq"):
+        yield key, tensors[f"optimizer/{key}/{name}"]
+
+
+def _digest(tensors: Mapping[str, Tensor], step: int, job: str) -> str:
+    parts = {
+        name: digest_of_chunks([repr((str(t.dtype), tuple(t.shape))).encode(), raw_bytes(t)])
+        for name, t in tensors.items()
+    }
+    return digest({"step": step, "job": job, "tensors": parts})

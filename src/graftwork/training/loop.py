@@ -1,0 +1,149 @@
+"""The loop: optimizer steps over one adapter on a frozen base. Yields reports; writes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from graftwork.base.head import Halves, nats
+from graftwork.core.errors import WorkError
+from graftwork.data.batches import micro_batches, step_indices
+from graftwork.data.collate import Batch, collate
+from graftwork.training.report import StepReport
+from graftwork.training.schedule import rate_factor
+from graftwork.training.spectral import hold_below
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from graftwork.adapters.bank import AdapterBank, Handle
+    from graftwork.data.encode import Encoded
+    from graftwork.training.spec import TrainSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainJob:
+    """One adapter's training.
+
+    Attributes:
+        params: the adapter's tensors by name, leaves that ask for gradients.
+        records: what it learns from.
+        first_step: steps already done.
+    """
+
+    bank: AdapterBank
+    handle: Handle
+    split: Halves
+    params: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    records: Sequence[Encoded]
+    spec: TrainSpec
+    num_steps: int
+    first_step: int = 0
+
+
+def optimizer_for(params: dict[str, Tensor], spec: TrainSpec) -> torch.optim.AdamW:
+    """AdamW over `params`, in their order."""
+    told = spec.optimizer
+    return torch.optim.AdamW(
+        list(params.values()),
+        lr=spec.learning_rate,
+        betas=(told.beta1, told.beta2),
+        eps=told.eps,
+        weight_decay=told.weight_decay,
+        fused=True,
+    )
+
+
+def train(job: TrainJob, clock: Callable[[], float]) -> Iterator[StepReport]:
+    """Do the steps that are left, and yield what happened at each.
+
+    Raises:
+        WorkError: a loss or gradient is not finite; names the step and its records. The adapter is as it was before.
+    """
+    lengths = [len(record.tokens_T) for record in job.records]
+    for step in range(job.first_step, job.num_steps):
+        began_s = clock()
+        indices = step_indices(
+            step, num_records=len(job.records), per_step=job.spec.records_per_step, seed=job.spec.seed
+        )
+        chosen = micro_batches(indices, lengths, size=job.spec.batch_size)
+        batches = [collate([job.records[i] for i in micro]).to(job.bank.base.device) for micro in chosen]
+        num_targets = sum(batch.num_targets for batch in batches)
+        loss = sum(_accumulate(job, batch, num_targets, (step, i)) for i, batch in enumerate(batches))
+        grad_norm = _clipped(job)
+        if not (isfinite(loss) and isfinite(grad_norm)):
+            raise WorkError(_not_finite(job, step, indices, loss, grad_norm))
+        rate = job.spec.learning_rate * rate_factor(job.spec.schedule, step, job.num_steps)
+        _update(job, rate)
+        cap = job.spec.spectral_cap
+        yield StepReport(
+            step=step + 1,
+            loss_nats=loss,
+            grad_norm=grad_norm,
+            learning_rate=rate,
+            num_targets=num_targets,
+            num_tokens=sum(batch.num_tokens for batch in batches),
+            seconds=clock() - began_s,
+            max_singular_value=hold_below(job.params.values(), cap) if cap else None,
+        )
+
+
+def _accumulate(job: TrainJob, batch: Batch, step_targets: int, at: tuple[int, int]) -> float:
+    """Add a micro-batch's gradient. Divided by the targets of the whole step, so how it is cut does not matter."""
+    rows = [job.handle] * batch.tokens_BT.shape[0]
+    with _dropout_drawn_from(job, at), job.bank.route(rows, training=True):
+        loss = nats(job.split, batch.tokens_BT, batch.is_target_BT) / step_targets
+        loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach())
+
+
+def _clipped(job: TrainJob) -> float:
+    most = job.spec.max_grad_norm
+    return float(clip_grad_norm_(job.params.values(), float("inf") if most is None else most))
+
+
+def _update(job: TrainJob, rate: float) -> None:
+    for group in job.optimizer.param_groups:
+        group["lr"] = rate
+    job.optimizer.step()
+    job.optimizer.zero_grad(set_to_none=True)
+
+
+def _dropout_drawn_from(job: TrainJob, at: tuple[int, int]) -> AbstractContextManager[object]:
+    """Random numbers by counter (seed, step, micro-batch), not by history: a resumed run draws the same."""
+    if not any(getattr(here.spec, "dropout", 0.0) for here in job.bank[job.handle].placed.values()):
+        return nullcontext()
+    told = hashlib.sha256(f"{job.spec.seed}:{at}".encode()).digest()
+    forked = torch.random.fork_rng(devices=[job.bank.base.device] if job.bank.base.device.type == "cuda" else [])
+    return _seeded(forked, int.from_bytes(told[:8], "little") >> 1)
+
+
+class _seeded:  # noqa: N801  a context manager reads as a verb
+    def __init__(self, forked: AbstractContextManager[object], seed: int) -> None:
+        self._forked, self._seed = forked, seed
+
+    def __enter__(self) -> None:
+        self._forked.__enter__()
+        torch.manual_seed(self._seed)
+
+    def __exit__(self, *exception: object) -> None:
+        self._forked.__exit__(*exception)  # type: ignore[arg-type]
+
+
+def _not_finite(job: TrainJob, step: int, indices: list[int], loss: float, grad_norm: float) -> str:
+    origins = ", ".join(str(job.records[i].origin) for i in indices[:8])
+    return (
+        f"step {step + 1}: loss {loss}, gradient norm {grad_norm}; both must be finite. Its records: {origins}"
+        f"{' ...' if len(indices) > 8 else ''}. Lower training.learning_rate or look at these records. "
+        "The last checkpoint is kept."
+    )

@@ -1,0 +1,28 @@
+"""Gradient checkpointing that keeps the route: the recomputed forward pass is answered by the same adapters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graftwork.adapters.bank import AdapterBank
+
+
+def checkpoint_activations(bank: AdapterBank) -> None:
+    """Make every transformer layer of the bank's base forget its activations and recompute them in the backward pass.
+
+    `transformers` recomputes only in training mode, which would also switch on the base's own dropout; so that mode is set
+    on the layers themselves and not on what is in them.
+    """
+    model = bank.base.model
+    kwargs = {"use_reentrant": False, "context_fn": bank.recompute_contexts}
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
+    for module in model.modules():
+        if getattr(module, "gradient_checkpointing", False):
+            module.training = True
+
+
+def keep_activations(bank: AdapterBank) -> None:
+    """Undo `checkpoint_activations`."""
+    bank.base.model.gradient_checkpointing_disable()
+    bank.base.model.eval()

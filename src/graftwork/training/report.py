@@ -1,0 +1,24 @@
+"""What one optimizer step saw. No torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepReport:
+    """What one optimizer step saw.
+
+    Attributes:
+        step: steps done so far, this one included.
+        loss_nats: mean over the step's target tokens, before the update.
+        grad_norm: over all trained tensors, before clipping.
+        max_singular_value: before capping; None without a cap.
+    """
+
+    step: int
+    loss_nats: float
+    grad_norm: float
+    learning_rate: float
+    num_targets: int
+    num_tokens: int
+    seconds: float
+    max_singular_value: float | None
