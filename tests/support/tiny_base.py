@@ -36,7 +36,12 @@ def byte_tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
 
 
 def _common(tokens: PreTrainedTokenizerFast) -> dict[str, int]:
-    return {"vocab_size": len(tokens), "eos_token_id": tokens.eos_token_id, "pad_token_id": tokens.pad_token_id, "bos_token_id": tokens.eos_token_id}
+    return {
+        "vocab_size": len(tokens),
+        "eos_token_id": tokens.eos_token_id,
+        "pad_token_id": tokens.pad_token_id,
+        "bos_token_id": tokens.eos_token_id,
+    }
 
 
 def config_of(family: str, tokens: PreTrainedTokenizerFast) -> PreTrainedConfig:

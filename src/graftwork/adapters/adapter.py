@@ -13,8 +13,8 @@ import torch
 from graftwork.adapters.method import METHODS, Method
 from graftwork.adapters.ranks import rank_at
 from graftwork.adapters.targets import LinearSpec, select
-from graftwork.base.load import raw_bytes
-from graftwork.core.digests import digest, digest_of_chunks
+from graftwork.base.tensors import digest_of_tensors
+from graftwork.core.digests import digest
 from graftwork.core.spec import Spec, parse, plain
 
 if TYPE_CHECKING:
@@ -61,11 +61,7 @@ class Adapter:
     def digest(self) -> str:
         """What this adapter computes, in one digest: the resolved specs and the bytes of all tensors."""
         specs = {name: plain(here.spec) for name, here in self.placed.items()}
-        tensors = {
-            name: digest_of_chunks([repr((str(t.dtype), tuple(t.shape))).encode(), raw_bytes(t)])
-            for name, t in self.tensors()
-        }
-        return digest({"specs": specs, "tensors": tensors})
+        return digest({"specs": specs, "tensors": digest_of_tensors(self.tensors())})
 
 
 def resolved(spec: LinearSpec, place: LinearPlace, num_layers: int) -> LinearSpec:

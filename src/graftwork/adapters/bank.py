@@ -39,7 +39,8 @@ class Handle:
 class AdapterBank:
     """Adapters on one base.
 
-    The base's modules are hooked while an adapter needs them and untouched else. Nothing is global: which adapter acts is
+    The base's modules are hooked while an adapter needs them and untouched else. Nothing is global: which adapter
+    acts is
     said by the route of the moment, in the thread that asked.
 
     >>> bank = AdapterBank(base)  # doctest: +SKIP

@@ -31,9 +31,7 @@ class BaseNote(Spec):
 
     def fingerprint(self) -> Fingerprint:
         """The four digests as a fingerprint."""
-        return Fingerprint(
-            weights=self.weights, config=self.config, tokenizer=self.tokenizer, template=self.template
-        )
+        return Fingerprint(weights=self.weights, config=self.config, tokenizer=self.tokenizer, template=self.template)
 
 
 class Card(Spec):
@@ -58,7 +56,11 @@ class Card(Spec):
 def note(ref: str, found: Fingerprint) -> BaseNote:
     """The note for a base called `ref`."""
     return BaseNote(
-        ref=ref, weights=found.weights, config=found.config, tokenizer=found.tokenizer, template=found.template
+        ref=ref,
+        weights=found.weights,
+        config=found.config,
+        tokenizer=found.tokenizer,
+        template=found.template,
     )
 
 

@@ -1,6 +1,7 @@
 """Adapter folders: PEFT's `adapter_config.json` and `adapter_model.safetensors`, and our card beside them.
 
-Reading is strict: every tensor in the file must have a place and every place its tensors, with the right shapes and finite
+Reading is strict: every tensor in the file must have a place and every place its tensors, with the right shapes and
+finite
 numbers. Nothing is unpickled and no code named in a file is imported.
 """
 
@@ -119,9 +120,9 @@ def read_adapter(folder: Path, base: Base) -> Loaded:
 
 
 def _tensors(path: Path, specs: Mapping[str, LoraSpec], base: Base) -> dict[str, Tensor]:
-    header, _ = safetensors_header(path)
+    header = safetensors_header(path)
     expected = dict(_expected_shapes(specs, base))
-    found = {name: tuple(tensor["shape"]) for name, tensor in header.items()}  # type: ignore[arg-type]
+    found = {name: entry.shape for name, entry in header.items()}
     complaints = [f"{name} is missing" for name in expected if name not in found]
     complaints += [f"{name} belongs to no place that the config names" for name in found if name not in expected]
     complaints += [
@@ -148,9 +149,7 @@ def _expected_shapes(specs: Mapping[str, LoraSpec], base: Base) -> Iterator[tupl
             yield peft_lora.tensor_name(name, param), shape
 
 
-def _placed(
-    specs: Mapping[str, LoraSpec], tensors: Mapping[str, Tensor], base: Base
-) -> Iterator[tuple[str, Placed]]:
+def _placed(specs: Mapping[str, LoraSpec], tensors: Mapping[str, Tensor], base: Base) -> Iterator[tuple[str, Placed]]:
     places = base.facts.by_name
     for name, spec in specs.items():
         params = {

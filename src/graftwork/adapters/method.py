@@ -2,7 +2,8 @@
 
 The site fixes what the functions are given and give back:
 
-| site | `shapes(spec, place)` | `init(spec, weight_OI, generator)` | `apply(spec, params, ...)` | `merge(spec, params, weight_OI)` |
+| site | `shapes(spec, place)` | `init(spec, weight_OI, generator)` | `apply(spec, params, ...)` | `merge(spec,
+params, weight_OI)` |
 |---|---|---|---|---|
 | linear | in and out features | float32 starting values | `x_NI, weight_OI, base_NO` -> `y_NO` | -> `weight_OI` |
 

@@ -98,7 +98,12 @@ def tensor_name(place: str, param: str) -> str:
 def _problems(config: Mapping[str, Any]) -> Iterator[Problem]:
     known = READ | WITHOUT_EFFECT | OFF.keys()
     if config.get("peft_type") != "LORA":
-        yield Problem(f"{FILE}: peft_type", config.get("peft_type"), "'LORA'", "Other methods are not read from PEFT files.")
+        yield Problem(
+            f"{FILE}: peft_type",
+            config.get("peft_type"),
+            "'LORA'",
+            "Other methods are not read from PEFT files.",
+        )
         return
     for key in config.keys() - known:
         yield Problem(f"{FILE}: {key}", config[key], "a key of PEFT 0.21", did_you_mean(key, known))

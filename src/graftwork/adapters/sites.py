@@ -1,6 +1,7 @@
 """Where methods act in a running model. The linear site: a forward hook on the base's own layer.
 
-A hook leaves the module tree, its names and its weights as they are, works on any kind of linear layer (nn.Linear, GPT-2's
+A hook leaves the module tree, its names and its weights as they are, works on any kind of linear layer (nn.Linear,
+GPT-2's
 Conv1D, quantised ones), and is gone without a trace when the last adapter leaves.
 """
 
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
-
-from graftwork.base.load import Conv1D
+from transformers.pytorch_utils import Conv1D
 
 if TYPE_CHECKING:
     from graftwork.adapters.adapter import Placed

@@ -14,7 +14,8 @@ from graftwork.core.spec import Spec
 
 KNOWN_ROLES = {*ALIASES, *ROLE_OF_LEAF.values(), *(role for _, role in ROLE_IN_CONTEXT)}
 CLOSED_ROLES = ("head", "router")
-"""Not adaptable at the linear site: the head is applied to chosen tokens alone, a router's choice is no smooth function."""
+"""Not adaptable at the linear site: the head is applied to chosen tokens alone, a router's choice is no smooth
+function."""
 
 
 class LayerSpan(Spec):

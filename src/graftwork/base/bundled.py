@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -130,7 +131,7 @@ def _converted(gguf: Path, out: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(**source)
     with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off; errors are raised
         # dequantize=True: without it the model stays marked as quantised and refuses to be saved
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             **source, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
         )
     model.to(torch.bfloat16).save_pretrained(out)

@@ -7,16 +7,32 @@ tensors in them matters. It is read from the safetensors files themselves, witho
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from graftwork.core.digests import CHUNK_BYTES, digest, digest_of_chunks, digest_of_file
 from graftwork.core.errors import IntegrityError, NotFoundError
 from graftwork.core.files import read_json
 
-VOLATILE_CONFIG = ("_name_or_path", "_model_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache")
+VOLATILE_CONFIG = (
+    "_name_or_path",
+    "_model_name_or_path",
+    "transformers_version",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+)
 """Config keys that change nothing about what the base computes from given weights."""
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "added_tokens.json",
+)
 HEADER_LIMIT_BYTES = 100_000_000
 
 
@@ -74,17 +90,28 @@ def tensor_digests(folder: Path) -> Iterator[tuple[str, str]]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise NotFoundError(
-            f"{folder} holds no .safetensors weights. Pickled weights are never read; save the model again with safetensors."
+            f"{folder} holds no .safetensors weights. Pickled weights are never read; save the model again with
+            safetensors."
         )
     for path in files:
         yield from _digests_in(path)
 
 
-def safetensors_header(path: Path) -> tuple[dict[str, dict[str, object]], int]:
-    """The header of a safetensors file and where its data begins.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorEntry:
+    """One tensor in a safetensors file; `begin` and `end` are byte positions in the whole file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def safetensors_header(path: Path) -> dict[str, TensorEntry]:
+    """What a safetensors file says it holds, read without its data.
 
     Raises:
-        IntegrityError: the header is not whole, or the file is shorter than it says.
+        IntegrityError: the header is not whole, or the file is not as long as it says.
     """
     whole = path.stat().st_size
     with path.open("rb") as file:
@@ -93,26 +120,30 @@ def safetensors_header(path: Path) -> tuple[dict[str, dict[str, object]], int]:
             raise IntegrityError(f"{path} is no whole safetensors file ({whole} bytes). Fetch it again.")
         try:
             header = json.loads(file.read(length))
-            tensors = {n: t for n, t in header.items() if n != "__metadata__"}
-            end = max((t["data_offsets"][1] for t in tensors.values()), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            entries = {name: _entry(told, 8 + length) for name, told in header.items() if name != "__metadata__"}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise IntegrityError(f"{path}: its safetensors header is broken. Fetch it again.") from error
-    if whole != 8 + length + end:
-        raise IntegrityError(f"{path} is truncated: {whole} bytes, its header says {8 + length + end}. Fetch it again.")
-    return tensors, 8 + length
+    end = max((entry.end for entry in entries.values()), default=8 + length)
+    if whole != end:
+        raise IntegrityError(f"{path} is truncated: {whole} bytes, its header says {end}. Fetch it again.")
+    return entries
+
+
+def _entry(told: dict[str, Any], start: int) -> TensorEntry:
+    begin, end = told["data_offsets"]
+    shape = tuple(told["shape"])
+    if not (
+        isinstance(told["dtype"], str) and all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end - begin))
+    ):
+        raise ValueError("a tensor's type, shape or place makes no sense")
+    return TensorEntry(dtype=told["dtype"], shape=shape, begin=start + begin, end=start + end)
 
 
 def _digests_in(path: Path) -> Iterator[tuple[str, str]]:
-    tensors, start = safetensors_header(path)
+    entries = safetensors_header(path)
     with path.open("rb") as file:
-        for name, tensor in tensors.items():
-            begin, end = tensor["data_offsets"]  # type: ignore[misc]
-            file.seek(start + begin)
-            head = json.dumps([tensor["dtype"], tensor["shape"]]).encode()
-            sizes = (min(CHUNK_BYTES, end - at) for at in range(begin, end, CHUNK_BYTES))
-            yield name, digest_of_chunks(piece for piece in _first(head, (file.read(size) for size in sizes)))
-
-
-def _first(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from rest
+        for name, entry in entries.items():
+            file.seek(entry.begin)
+            head = json.dumps([entry.dtype, list(entry.shape)]).encode()
+            sizes = (min(CHUNK_BYTES, entry.end - at) for at in range(entry.begin, entry.end, CHUNK_BYTES))
+            yield name, digest_of_chunks(chain([head], (file.read(size) for size in sizes)))

@@ -1,6 +1,7 @@
 """The two halves of a language model, and the loss of chosen tokens without logits for the others.
 
-A causal model is a body (tokens to hidden states) and a head (hidden states to logits). Logits are by far the widest tensor
+A causal model is a body (tokens to hidden states) and a head (hidden states to logits). Logits are by far the widest
+tensor
 of a training step, so they are computed only where there is a target, and in chunks.
 """
 
@@ -16,7 +17,8 @@ from transformers import PreTrainedModel
 from graftwork.core.errors import IntegrityError
 
 CHUNK_ELEMENTS = 1 << 22
-"""Logits held at once: a chunk is this many numbers, from shapes alone, so the order of sums never depends on the machine's
+"""Logits held at once: a chunk is this many numbers, from shapes alone, so the order of sums never depends on the
+machine's
 free memory."""
 
 
@@ -102,7 +104,7 @@ class _ChunkedNats(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_NH: Tensor, targets_N: Tensor, split: Halves) -> Tensor:
         total = torch.zeros((), dtype=_wide(hidden_NH[:0]).dtype, device=hidden_NH.device)
-        gradients = []
+        gradients: list[Tensor] = []
         for part_CH, targets_C in _chunks(hidden_NH, targets_N, split):
             with torch.enable_grad():
                 part_CH = part_CH.detach().requires_grad_(hidden_NH.requires_grad)

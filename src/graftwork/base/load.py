@@ -1,13 +1,12 @@
 """Load a base: weights, tokenizer, facts and fingerprint, frozen and in evaluation mode."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
@@ -17,7 +16,7 @@ from graftwork.base.fingerprint import Fingerprint, fingerprint
 from graftwork.base.locate import locate, silent
 from graftwork.base.roles import role_of
 from graftwork.base.template import ChatFormat
-from graftwork.core.digests import digest, digest_of_chunks
+from graftwork.base.tensors import digest_of_tensors
 from graftwork.core.errors import IntegrityError
 from graftwork.core.files import read_json
 
@@ -61,7 +60,7 @@ class Base:
 
     def tensor_digest(self) -> str:
         """One digest over all tensors in memory, for "not a byte of the base has moved"."""
-        return digest({name: digest_of_chunks([raw_bytes(t)]) for name, t in _tensors(self.model)})
+        return digest_of_tensors([*self.model.named_parameters(), *self.model.named_buffers()])
 
 
 def load_base(
@@ -82,11 +81,12 @@ def load_base(
     chat = load_chat(folder)
     found = fingerprint(folder)
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=DTYPES[dtype], use_safetensors=True, local_files_only=True, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise IntegrityError(f"base {ref!r} does not load from {folder}: {first_line(error)}") from error
+    model, info = loaded
     if unfilled := sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"])):
         raise IntegrityError(
             f"base {ref!r}: {len(unfilled)} tensors of the model are not in its files, first {unfilled[0]!r}. "
@@ -146,11 +146,6 @@ def frozen(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def raw_bytes(tensor: Tensor) -> memoryview:
-    """The bytes of a tensor of any type, without a copy where it lies on the CPU in order."""
-    return memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-
-
 def first_line(error: BaseException) -> str:
     """The first line of a foreign error: the rest is for its authors."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -170,11 +165,6 @@ def _places(model: nn.Module) -> Iterator[LinearPlace]:
         )
 
 
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
-
-
 def _stop_ids(tokenizer: Any, folder: Path) -> frozenset[int]:
     told: object = None
     if (folder / "generation_config.json").is_file():
@@ -182,7 +172,3 @@ def _stop_ids(tokenizer: Any, folder: Path) -> frozenset[int]:
         told = read.get("eos_token_id") if isinstance(read, dict) else None
     ids = [tokenizer.eos_token_id, *(told if isinstance(told, list) else [told])]
     return frozenset(i for i in ids if isinstance(i, int))
-
-
-if sys.byteorder != "little":  # digests are over little-endian bytes, as safetensors stores them
-    raise ImportError("graftwork needs a little-endian machine")

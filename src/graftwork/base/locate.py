@@ -32,7 +32,9 @@ def locate(ref: str, *, near: Path | None = None, say: Callable[[str], None] = s
     for folder in dict.fromkeys(([near / ref] if near else []) + [Path(ref).expanduser()]):
         if folder.is_dir():
             if not (folder / "config.json").is_file():
-                raise IntegrityError(f"base {ref!r}: the folder {folder} holds no config.json, so it is no saved model.")
+                raise IntegrityError(
+                    f"base {ref!r}: the folder {folder} holds no config.json, so it is no saved model."
+                )
             return folder.resolve()
     if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
         near_names = [f"{PREFIX}{name}" for name in BUNDLED]
@@ -45,7 +47,7 @@ def locate(ref: str, *, near: Path | None = None, say: Callable[[str], None] = s
 
 def _from_hub(ref: str, say: Callable[[str], None]) -> Path:
     import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     name, _, revision = ref.partition("@")
     disable_progress_bars()
@@ -57,7 +59,7 @@ def _from_hub(ref: str, say: Callable[[str], None]) -> Path:
         found = huggingface_hub.snapshot_download(
             name, revision=revision or None, allow_patterns=FILES, etag_timeout=10
         )
-    except Exception as error:  # noqa: BLE001  its many kinds of error share no parent; all mean: not to be had
+    except Exception as error:
         raise NotFoundError(
             f"base {ref!r} is no folder here, is not in the Hugging Face cache, and could not be fetched "
             f"({type(error).__name__}). Check the name and the connection, or give a folder."

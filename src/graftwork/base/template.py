@@ -1,8 +1,11 @@
 """The base's own chat template: text to tokens with the learned ones marked exactly.
 
-What the assistant says is found by rendering, never by searching for text: the conversation rendered up to the turn, with
-the generation prompt, must be a prefix of the conversation rendered through the turn. What lies between is what the model
-will have to produce, end-of-turn token included. A template that rewrites earlier turns has no such prefix and is refused.
+What the assistant says is found by rendering, never by searching for text: the conversation rendered up to the turn,
+with
+the generation prompt, must be a prefix of the conversation rendered through the turn. What lies between is what the
+model
+will have to produce, end-of-turn token included. A template that rewrites earlier turns has no such prefix and is
+refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +95,9 @@ class ChatFormat:
             )
         except (TemplateError, ValueError, TypeError, IndexError) as error:
             roles = [m["role"] for m in messages]
-            raise SpecError([Problem("messages", roles, "turns that this base's template takes", str(error))]) from error
+            raise SpecError(
+                [Problem("messages", roles, "turns that this base's template takes", str(error))]
+            ) from error
         return text
 
     def _tokens(self, text: str, *, special: bool) -> tuple[list[int], list[tuple[int, int]]]:

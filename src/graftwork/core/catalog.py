@@ -40,5 +40,9 @@ class Catalog(Generic[T]):
     def __getitem__(self, name: str) -> T:
         if name in self._items:
             return self._items[name]
-        parts = (f"no {self._noun} named {name!r}.", did_you_mean(name, self), f"There are: {', '.join(self)}.")
+        parts = (
+            f"no {self._noun} named {name!r}.",
+            did_you_mean(name, self),
+            f"There are: {', '.join(self)}.",
+        )
         raise NotFoundError(" ".join(part for part in parts if part))

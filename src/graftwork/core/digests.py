@@ -31,7 +31,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
-def digest_of_chunks(chunks: Iterable[bytes]) -> str:
+def digest_of_chunks(chunks: Iterable[bytes | memoryview]) -> str:
     """SHA-256, in hex, of bytes that arrive in pieces."""
     total = hashlib.sha256()
     for chunk in chunks:

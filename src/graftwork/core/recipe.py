@@ -76,8 +76,10 @@ def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
     merged = dict(under)
     for key, value in over.items():
         below = under.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = overlaid(below, value) if both else value  # type: ignore[arg-type]
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = overlaid(below, value)
+        else:
+            merged[key] = value
     return merged
 
 
@@ -99,7 +101,7 @@ def with_settings(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[s
             problems.append(Problem("--set", setting, "path.to.key=value", "For example adapter.rank=8."))
             continue
         try:
-            value = _yaml().load(text) if text.strip() else None
+            value: Any = _yaml().load(text) if text.strip() else None
         except YAMLError:
             problems.append(Problem(f"--set {path}", text, "a YAML value"))
             continue
@@ -111,9 +113,9 @@ def with_settings(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[s
     return result
 
 
-def _yaml() -> YAML:
+def _yaml() -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.allow_unicode = True
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     return yaml

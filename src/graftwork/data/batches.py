@@ -10,7 +10,7 @@ def step_indices(step: int, *, num_records: int, per_step: int, seed: int) -> li
 
     Epochs follow each other without a gap: a step may take the end of one and the start of the next.
 
-    >>> step_indices(0, num_records=3, per_step=2, seed=0) + step_indices(1, num_records=3, per_step=2, seed=0)[:1]
+    >>> (step_indices(0, num_records=3, per_step=2, seed=0) + step_indices(1, num_records=3, per_step=2, seed=0)[:1])
     [0, 2, 1]
     """
     drawn = range(step * per_step, (step + 1) * per_step)

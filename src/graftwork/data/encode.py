@@ -34,13 +34,15 @@ def encode(records: Sequence[Record], render: Render, *, max_tokens: int) -> lis
     Raises:
         SpecError: by file and line, every record without a target, too long, or that the template refuses.
     """
-    encoded, problems = [], []
+    encoded: list[Encoded] = []
+    problems: list[Problem] = []
     for record in records:
         try:
-            one = Encoded(*map(tuple, render(record.messages)), record.origin)  # type: ignore[arg-type]
+            tokens_T, is_target_T = render(record.messages)
         except SpecError as error:
             problems += [Problem(f"{record.origin}: {p.path}", p.value, p.expected, p.hint) for p in error.problems]
             continue
+        one = Encoded(tuple(tokens_T), tuple(is_target_T), record.origin)
         if len(one.tokens_T) > max_tokens:
             expected = f"at most data.max_tokens = {max_tokens} tokens"
             problems.append(Problem(str(record.origin), f"{len(one.tokens_T)} tokens", expected, "Nothing is cut."))

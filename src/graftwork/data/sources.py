@@ -101,7 +101,7 @@ def _json(path: Path) -> Iterator[Found]:
         yield Problem(str(path), text[:80], "a list of objects")
         return
     for number, row in enumerate(rows, 1):
-        yield (number, row) if isinstance(row, dict) else Problem(f"{path} entry {number}", row, "a JSON object")
+        yield ((number, row) if isinstance(row, dict) else Problem(f"{path} entry {number}", row, "a JSON object"))
 
 
 def _csv(path: Path) -> Iterator[Found]:

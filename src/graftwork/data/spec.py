@@ -23,7 +23,8 @@ def _form(value: object) -> str:
 
 
 Evaluation = Annotated[
-    Annotated[str, Field(min_length=1), Tag("a path")] | Annotated[HeldOut, Tag("a mapping")], Discriminator(_form)
+    Annotated[str, Field(min_length=1), Tag("a path")] | Annotated[HeldOut, Tag("a mapping")],
+    Discriminator(_form),
 ]
 
 

@@ -1,4 +1,5 @@
-"""Answers: what a model says to held-out prompts, and whether it is exactly right. Pure: generating is a function given."""
+"""Answers: what a model says to held-out prompts, and whether it is exactly right. Pure: generating is a function
+given."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from graftwork.adapters.bank import AdapterBank, Handle
@@ -55,19 +57,23 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
 def _losses(work: Work, bank: AdapterBank, handle: Handle, encoded: Sequence[Encoded]) -> dict[str, Any]:
     split, size = halves(work.base.model), work.request.spec.evaluation.batch_size
     work.watch.evaluating("held-out loss", 0, 2 * len(encoded))
-    measured, rows = {}, {}
-    for number, (name, owner) in enumerate((("base", None), ("adapter", handle)), 1):
-        measured[name], rows[name] = target_loss(
-            split, encoded, lambda n, owner=owner: bank.route([owner] * n), batch_size=size, device=work.base.device
-        )
-        work.watch.evaluating("held-out loss", number * len(encoded), 2 * len(encoded))
+    measured = []
+    for owner in (None, handle):
+        loss, _ = target_loss(split, encoded, partial(_all_by, bank, owner), batch_size=size, device=work.base.device)
+        measured.append(loss)
+        work.watch.evaluating("held-out loss", len(measured) * len(encoded), 2 * len(encoded))
+    base, adapter = measured
     return {
         "unit": "nats per target token",
         "num_records": len(encoded),
-        "base": asdict(measured["base"]),
-        "adapter": asdict(measured["adapter"]),
-        "change_frac": measured["adapter"].mean / measured["base"].mean - 1,
+        "base": asdict(base),
+        "adapter": asdict(adapter),
+        "change_frac": adapter.mean / base.mean - 1,
     }
+
+
+def _all_by(bank: AdapterBank, owner: Handle | None, num_rows: int) -> AbstractContextManager[object]:
+    return bank.route([owner] * num_rows)
 
 
 def _answers(work: Work, bank: AdapterBank, handle: Handle, records: Sequence[Record]) -> dict[str, Any]:

@@ -56,9 +56,9 @@ class RunFolder:
         """Every step on record."""
         if not (self.path / STATE).is_file():
             return {}
-        state = read_json(self.path / STATE)
+        state: Any = read_json(self.path / STATE)
         try:
-            return {name: Done(**step) for name, step in state["steps"].items()}  # type: ignore[index,call-overload]
+            return {name: Done(**step) for name, step in state["steps"].items()}
         except (TypeError, KeyError, AttributeError) as error:
             raise IntegrityError(f"{self.path / STATE} is not as it was written. Move the folder away.") from error
 
@@ -74,7 +74,12 @@ class RunFolder:
         return done
 
     def record(
-        self, name: str, inputs: Mapping[str, Any], outputs: Iterable[str], summary: Mapping[str, Any], began_s: float
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        outputs: Iterable[str],
+        summary: Mapping[str, Any],
+        began_s: float,
     ) -> Done:
         """Put on record that step `name` is done."""
         done = Done(
@@ -85,7 +90,12 @@ class RunFolder:
         )
         steps = {**self.steps(), name: done}
         fields = {
-            step: {"inputs": d.inputs, "outputs": dict(d.outputs), "summary": dict(d.summary), "seconds": d.seconds}
+            step: {
+                "inputs": d.inputs,
+                "outputs": dict(d.outputs),
+                "summary": dict(d.summary),
+                "seconds": d.seconds,
+            }
             for step, d in steps.items()
         }
         write_json(self.path / STATE, {"format": 1, "steps": fields})

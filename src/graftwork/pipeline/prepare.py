@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from graftwork.core.digests import digest_of_file
@@ -43,7 +44,8 @@ def prepare(work: Work) -> Done:
 def _inputs(work: Work) -> dict[str, Any]:
     spec, near = work.request.spec, work.request.near
     asked = [spec.data.train] + ([spec.data.evaluation] if isinstance(spec.data.evaluation, str) else [])
-    found, problems = [], []
+    found: list[Path] = []
+    problems: list[Problem] = []
     for name in asked:
         try:
             found.append(find_file(name, near))
@@ -68,7 +70,9 @@ def _read(work: Work) -> Split:
     held = read_records(find_file(spec.evaluation, near), layout=spec.layout, system=spec.system)
     if shared := overlap(records, held):
         expected = "no record that is also trained on"
-        raise SpecError(Problem(str(r.origin), r.prompt[-1]["content"] if r.prompt else r.answer, expected) for r in shared)
+        raise SpecError(
+            Problem(str(r.origin), r.prompt[-1]["content"] if r.prompt else r.answer, expected) for r in shared
+        )
     return Split(tuple(records), tuple(held))
 
 

@@ -11,7 +11,9 @@ from graftwork.core.recipe import mapping_of, overlaid, read_recipe, text_of, wi
 from graftwork.core.spec import parse, plain
 from graftwork.pipeline.spec import PresetName, RunSpec
 
-HEADER = "# The effective recipe: every value that holds, preset included. Feed it back and the same run is asked for.\n"
+HEADER = (
+    "# The effective recipe: every value that holds, preset included. Feed it back and the same run is asked for.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)

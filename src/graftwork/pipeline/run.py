@@ -1,4 +1,5 @@
-"""The main job: from a recipe to an adapter and what it brought. Finished steps with unchanged inputs are not done again."""
+"""The main job: from a recipe to an adapter and what it brought. Finished steps with unchanged inputs are not done
+again."""
 
 from __future__ import annotations
 
@@ -90,4 +91,3 @@ def _steps(work: Work, until: Until) -> list[tuple[str, Done]]:
     from graftwork.pipeline.evaluate import evaluate
 
     return [*done, ("evaluate", evaluate(work, prepared, trained))]
-

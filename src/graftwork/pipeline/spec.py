@@ -1,6 +1,6 @@
 """The whole request: what a recipe says. No torch."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     AdapterSpec = Any
 else:
     _SPECS = tuple(METHODS[name].spec for name in METHODS)
-    AdapterSpec = _SPECS[0] if len(_SPECS) == 1 else Annotated[Union[_SPECS], Field(discriminator="method")]
+    AdapterSpec = _SPECS[0] if len(_SPECS) == 1 else Annotated[_SPECS, Field(discriminator="method")]
 
 PresetName = Literal["regulated", "no-regret", "rl", "light"]
 
@@ -58,4 +58,3 @@ class RunSpec(Spec):
 
     evaluation: EvaluationSpec = EvaluationSpec()
     """How base and adapter are compared."""
-

@@ -70,7 +70,10 @@ def train_adapter(work: Work, prepared: Done) -> Done:
         work.watch.say(f"an adapter of other inputs lay here; it is kept at {kept}")
     job = trained.job
     card = write_adapter(
-        work.folder.path / ADAPTER, job.bank[job.handle], work.base, _provenance(work, prepared, job.num_steps)
+        work.folder.path / ADAPTER,
+        job.bank[job.handle],
+        work.base,
+        _provenance(work, prepared, job.num_steps),
     )
     summary = {
         "adapter_digest": card.digest,
@@ -154,9 +157,7 @@ def _to_the_end(work: Work, trained: Trained) -> StepReport | None:
 
 def _save(trained: Trained, step: int) -> None:
     job = trained.job
-    save_checkpoint(
-        trained.checkpoints, step=step, job=trained.digest, params=job.params, optimizer=job.optimizer
-    )
+    save_checkpoint(trained.checkpoints, step=step, job=trained.digest, params=job.params, optimizer=job.optimizer)
 
 
 def _records(work: Work) -> list[Encoded]:
@@ -184,4 +185,3 @@ def _provenance(work: Work, prepared: Done, num_steps: int) -> Mapping[str, Any]
         },
         "threads": torch.get_num_threads(),
     }
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -39,7 +39,8 @@ def answers(
     mask = [[0] * (longest - len(p)) + [1] * len(p) for p in prompts_B_T]
     device = bank.base.device
     with torch.no_grad(), bank.route(rows):
-        tokens_BT = bank.base.model.generate(
+        generate: Any = bank.base.model.generate
+        tokens_BT = generate(
             input_ids=torch.tensor(padded, device=device),
             attention_mask=torch.tensor(mask, device=device),
             max_new_tokens=max_new_tokens,

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from graftwork.base.load import raw_bytes
-from graftwork.core.digests import digest, digest_of_chunks
+from graftwork.base.tensors import digest_of_tensors
+from graftwork.core.digests import digest
 from graftwork.core.files import write_bytes
 
 KEPT = 2
@@ -89,8 +89,4 @@ def _state_of(name: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, T
 
 
 def _digest(tensors: Mapping[str, Tensor], step: int, job: str) -> str:
-    parts = {
-        name: digest_of_chunks([repr((str(t.dtype), tuple(t.shape))).encode(), raw_bytes(t)])
-        for name, t in tensors.items()
-    }
-    return digest({"step": step, "job": job, "tensors": parts})
+    return digest({"step": step, "job": job, "tensors": digest_of_tensors(tensors.items())})

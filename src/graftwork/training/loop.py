@@ -103,7 +103,7 @@ def _accumulate(job: TrainJob, batch: Batch, step_targets: int, at: tuple[int, i
     rows = [job.handle] * batch.tokens_BT.shape[0]
     with _dropout_drawn_from(job, at), job.bank.route(rows, training=True):
         loss = nats(job.split, batch.tokens_BT, batch.is_target_BT) / step_targets
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
     return float(loss.detach())
 
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 def checkpoint_activations(bank: AdapterBank) -> None:
     """Make every transformer layer of the bank's base forget its activations and recompute them in the backward pass.
 
-    `transformers` recomputes only in training mode, which would also switch on the base's own dropout; so that mode is set
+    `transformers` recomputes only in training mode, which would also switch on the base's own dropout; so that mode
+    is set
     on the layers themselves and not on what is in them.
     """
     model = bank.base.model

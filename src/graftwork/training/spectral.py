@@ -1,6 +1,7 @@
 """Holding the largest singular value of each low-rank factor at or below a cap.
 
-A factor with R rows or columns has the singular values of its R x R Gram matrix, which is small: no decomposition of the
+A factor with R rows or columns has the singular values of its R x R Gram matrix, which is small: no decomposition of
+the
 factor itself is needed. Scaling the whole factor down keeps its directions.
 """
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from graftwork.adapters.method import METHODS, Method, Params, Shapes
-from graftwork.adapters.ranks import RankPlan  # noqa: TC001  pydantic reads it at run time
+from graftwork.adapters.ranks import RankPlan
 from graftwork.adapters.targets import LinearSpec
 
 if TYPE_CHECKING:

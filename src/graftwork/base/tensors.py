@@ -1,0 +1,23 @@
+"""Tensors as content: what names them is their type, shape and bytes."""
+
+import sys
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from graftwork.core.digests import digest, digest_of_chunks
+
+if sys.byteorder != "little":  # digests are over little-endian bytes, as safetensors stores them
+    raise ImportError("graftwork needs a little-endian machine")
+
+
+def digest_of_tensor(tensor: Tensor) -> str:
+    """SHA-256, in hex, of a tensor's type, shape and bytes, wherever it lies."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return digest_of_chunks([repr((str(tensor.dtype), tuple(tensor.shape))).encode(), flat.numpy().data])
+
+
+def digest_of_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """One digest for named tensors, whatever their order."""
+    return digest({name: digest_of_tensor(tensor) for name, tensor in tensors})
