@@ -2,11 +2,11 @@
 
 The site fixes what the functions are given and give back:
 
-| site | `shapes(spec, place)` | `init(spec, weight_OI, generator)` | `apply(spec, params, ...)` | `merge(spec,
-params, weight_OI)` |
-|---|---|---|---|---|
-| linear | in and out features | float32 starting values | `x_NI, weight_OI, base_NO` -> `y_NO` | -> `weight_OI` |
+| site | `shapes(spec, place)` is given | `apply(spec, params, ...)` | `merge(spec, params, weight_OI)` |
+|---|---|---|---|
+| linear | in and out features | `x_NI, weight_OI, base_NO` to `y_NO` | to `weight_OI` |
 
+`init(spec, weight_OI, generator)` gives float32 starting values.
 A spec that reaches these functions is resolved for its place: a rank in it is a whole number.
 """
 

@@ -90,8 +90,7 @@ def tensor_digests(folder: Path) -> Iterator[tuple[str, str]]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise NotFoundError(
-            f"{folder} holds no .safetensors weights. Pickled weights are never read; save the model again with
-            safetensors."
+            f"{folder} holds no .safetensors weights. Pickled ones are never read; save the model as safetensors."
         )
     for path in files:
         yield from _digests_in(path)

@@ -1,5 +1,4 @@
-"""Answers: what a model says to held-out prompts, and whether it is exactly right. Pure: generating is a function
-given."""
+"""Answers: what a model says to held-out prompts, and whether it is exactly right. Pure: generating is given to it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

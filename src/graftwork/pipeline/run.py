@@ -1,5 +1,7 @@
-"""The main job: from a recipe to an adapter and what it brought. Finished steps with unchanged inputs are not done
-again."""
+"""The main job: from a recipe to an adapter and what it brought.
+
+Finished steps with unchanged inputs are not done again.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""`graftwork chat`: base and adapter answer the same line, side by side, in one batch."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from graftwork.cli.opening import Opened, open_adapter
+from graftwork.cli.reply import answer
+from graftwork.serving.generate import answers
+
+
+def converse(
+    adapter: Path, base: str | None, prompts: Sequence[str], *, system: str | None, max_new_tokens: int, as_json: bool
+) -> None:
+    """Answer `prompts`, or what is typed when there are none."""
+    opened = open_adapter(adapter, base, "bfloat16")
+    if prompts or as_json:
+        lines = list(prompts) or [line.strip() for line in sys.stdin if line.strip()]
+        replies = [_reply(opened, line, system, max_new_tokens) for line in lines]
+        answer({"answers": replies}, partial(_show_all, replies), as_json=as_json)
+        return
+    console = Console(highlight=False)
+    console.print("Both answer every line; each line is a new conversation. An empty line leaves.")
+    for line in _typed(console):
+        _show(console, _reply(opened, line, system, max_new_tokens))
+
+
+def _reply(opened: Opened, line: str, system: str | None, max_new_tokens: int) -> dict[str, str]:
+    head = [{"role": "system", "content": system}] if system else []
+    prompt = [*head, {"role": "user", "content": line}]
+    of_base, of_adapter = answers(opened.bank, [prompt, prompt], [None, opened.handle], max_new_tokens=max_new_tokens)
+    return {"prompt": line, "base": of_base, "adapter": of_adapter}
+
+
+def _typed(console: Console) -> Iterator[str]:
+    while True:
+        try:
+            line = console.input("you> ").strip()
+        except EOFError:
+            return
+        if not line:
+            return
+        yield line
+
+
+def _show_all(replies: Sequence[dict[str, str]], console: Console) -> None:
+    for reply in replies:
+        _show(console, reply)
+
+
+def _show(console: Console, reply: dict[str, str]) -> None:
+    table = Table(title=escape(reply["prompt"]), title_justify="left", expand=True)
+    table.add_column("base", ratio=1, overflow="fold")
+    table.add_column("adapter", ratio=1, overflow="fold")
+    table.add_row(escape(reply["base"]), escape(reply["adapter"]))
+    console.print(table)

@@ -1,0 +1,146 @@
+"""The commands. Each one reads its words, makes one call, and prints; what loads torch is imported where it is used."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graftwork.cli import views
+from graftwork.cli.reply import answer
+
+Recipe = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+AdapterFolder = Annotated[Path, typer.Argument(help="An adapter's folder, or the folder of a run.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: runs/<recipe name>]")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+BaseRef = Annotated[
+    str | None, typer.Option("--base", help="Another name for the same base. [default: the one on its card]")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Over the recipe: adapter.rank=8. Repeatable.")
+]
+
+
+def run(recipe: Recipe, out: Out = None, settings: Settings = None, json: Json = False) -> None:
+    """Prepare, train and evaluate.
+
+    Steps that are done and unchanged are not done again.
+    """
+    from graftwork.cli.watching import watched_run
+
+    result = watched_run(recipe, out, settings or [], "evaluate")
+    answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
+
+
+def train(recipe: Recipe, out: Out = None, settings: Settings = None, json: Json = False) -> None:
+    """Prepare and train, without evaluation.
+
+    A killed training goes on from its last checkpoint.
+    """
+    from graftwork.cli.watching import watched_run
+
+    result = watched_run(recipe, out, settings or [], "train")
+    answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
+
+
+def prepare(recipe: Recipe, out: Out = None, settings: Settings = None, json: Json = False) -> None:
+    """Read, check, split and report on the data."""
+    from graftwork.cli.watching import watched_run
+
+    result = watched_run(recipe, out, settings or [], "prepare")
+    answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
+
+
+def show(
+    recipe: Annotated[Path | None, typer.Argument(help="The recipe, a YAML file.")] = None,
+    settings: Settings = None,
+    places: Annotated[
+        bool, typer.Option("--places", help="Also what is trained and what is not, layer by layer.")
+    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of recipes, for editors.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the effective recipe.
+
+    Every value that holds is in it, those of the preset too.
+    """
+    from graftwork.cli import showing
+
+    if schema:
+        showing.schema()
+        return
+    if recipe is None:
+        raise typer.BadParameter("give a recipe, or --schema")
+    data, view = showing.recipe(recipe, settings or [], with_places=places)
+    answer(data, view, as_json=json)
+
+
+def chat(
+    adapter: AdapterFolder,
+    base: BaseRef = None,
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", help="Answer this and leave. Repeatable.")] = None,
+    system: Annotated[str | None, typer.Option("--system", help="System message.")] = None,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")] = 128,
+    json: Json = False,
+) -> None:
+    """Talk to base and adapter side by side."""
+    from graftwork.cli.chatting import converse
+
+    converse(adapter, base, prompt or [], system=system, max_new_tokens=max_new_tokens, as_json=json)
+
+
+def export(
+    adapter: AdapterFolder,
+    out: Annotated[Path, typer.Argument(help="New folder.", show_default=False)],
+    base: BaseRef = None,
+    json: Json = False,
+) -> None:
+    """Copy an adapter for PEFT and vLLM, checked."""
+    from graftwork.cli.moving import export_adapter
+
+    data = export_adapter(adapter, out, base)
+    answer(data, lambda console: views.show_fields(console, data), as_json=json)
+
+
+def merge(
+    adapter: AdapterFolder,
+    out: Annotated[Path, typer.Argument(help="New folder.", show_default=False)],
+    base: BaseRef = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    json: Json = False,
+) -> None:
+    """Merge an adapter into its base, with proof.
+
+    The merged model is written only if it computes the same.
+    """
+    from graftwork.cli.moving import merge_adapter
+
+    data = merge_adapter(adapter, out, base, dtype)
+    answer(data, lambda console: views.show_fields(console, data), as_json=json)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/demo"),
+    short: Annotated[bool, typer.Option("--short", help="A few steps, to see that all is well.")] = False,
+    json: Json = False,
+) -> None:
+    """The whole job on real data, in minutes.
+
+    Teach a small model to send medical questions to the right department.
+    """
+    from graftwork.cli.demonstrating import demonstrate
+
+    result = demonstrate(out, short=short)
+    answer(views.run_data(result), lambda console: views.show_demo(console, result), as_json=json)
+
+
+def version(json: Json = False) -> None:
+    """Print the version."""
+    from graftwork import __version__
+
+    answer({"version": __version__}, lambda console: console.print(__version__), as_json=json)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put every command into `app`, in the order in which a new user needs them."""
+    for command in (demo, run, prepare, train, show, chat, export, merge, version):
+        app.command()(command)

@@ -1,0 +1,101 @@
+"""`graftwork export` and `graftwork merge`: adapters and models for other tools."""
+
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graftwork.adapters.files import TENSORS
+from graftwork.adapters.merge import MergeProof, merged_model, proof
+from graftwork.adapters.peft_lora import FILE
+from graftwork.cli.opening import Opened, adapter_folder, open_adapter
+from graftwork.core.errors import ConflictError, WorkError
+
+PROBE = (
+    "The capital of France is Paris. Two plus three is five.",
+    "def add(a, b):\n    return a + b",
+    "请问退款需要几天到账？一般三到五个工作日。",
+)
+"""Texts on which a merged model is compared with base and adapter."""
+
+LIMITS = {"float64": 1e-6, "float32": 1e-4, "bfloat16": 2e-2, "float16": 5e-3}
+"""Largest mean Kullback-Leibler divergence, in nats, from applied to merged that counts as the same."""
+
+
+def export_adapter(adapter: Path, out: Path, base: str | None) -> dict[str, Any]:
+    """Copy PEFT's two files of an adapter that loads, strictly, on its base."""
+    _refuse_existing(out)
+    opened = open_adapter(adapter, base, "float32")
+    folder = adapter_folder(adapter)
+    with _arriving(out) as work:
+        for name in (FILE, TENSORS):
+            shutil.copy2(folder / name, work / name)
+    return {
+        "folder": str(out),
+        "digest": opened.bank[opened.handle].digest(),
+        "format": "PEFT",
+        "files": [FILE, TENSORS],
+    }
+
+
+def merge_adapter(adapter: Path, out: Path, base: str | None, dtype: str) -> dict[str, Any]:
+    """Write base and adapter as one plain model, if it computes the same on the probe.
+
+    Raises:
+        WorkError: it does not, within the limit of its number format; nothing is written.
+    """
+    _refuse_existing(out)
+    opened = open_adapter(adapter, base, dtype)
+    model = opened.bank.base.model
+    merged = merged_model(model, opened.bank[opened.handle])
+    shown = _proof(opened, merged)
+    if not shown.mean_kl_nats <= LIMITS[dtype]:
+        raise WorkError(
+            f"merged and applied differ by {shown.mean_kl_nats:.3g} nats on the probe, more than {LIMITS[dtype]:g} for "
+            f"{dtype}. Nothing was written. Merge in a wider format (--dtype float32), or serve the adapter as it is."
+        )
+    with _arriving(out) as work:
+        merged.save_pretrained(work)  # type: ignore[operator]
+        opened.bank.base.chat.tokenizer.save_pretrained(work)
+        for path in work.iterdir():
+            path.chmod(0o644)
+    return {"folder": str(out), "dtype": dtype, "limit_kl_nats": LIMITS[dtype], **asdict(shown)}
+
+
+def _proof(opened: Opened, merged: torch.nn.Module) -> MergeProof:
+    tokenizer, model = opened.bank.base.chat.tokenizer, opened.bank.base.model
+    applied, plain = [], []
+    for text in PROBE:
+        tokens_BT = torch.tensor([tokenizer(text)["input_ids"]], device=opened.bank.base.device)
+        with torch.no_grad():
+            with opened.bank.route([opened.handle]):
+                applied.append(model(input_ids=tokens_BT).logits[0])
+            plain.append(merged(input_ids=tokens_BT).logits[0])
+    return proof(torch.cat(applied), torch.cat(plain))
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise ConflictError(f"{out} is there already. Choose another name or move it away.")
+
+
+class _arriving:  # noqa: N801  a context manager reads as a verb
+    """A folder that gets its name when all that belongs in it is there."""
+
+    def __init__(self, out: Path) -> None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self._out = out
+        self._work = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
+
+    def __enter__(self) -> Path:
+        whole = Path(self._work.name) / "whole"
+        whole.mkdir()
+        return whole
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if kind is None:
+            (Path(self._work.name) / "whole").rename(self._out)
+        self._work.cleanup()

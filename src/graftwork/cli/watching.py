@@ -1,0 +1,111 @@
+"""A run with a progress bar: loss, tokens per second, time left, memory. Ctrl-C or SIGTERM saves and leaves."""
+
+import resource
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from graftwork.core.units import bytes_text, seconds_text
+from graftwork.pipeline.recipes import Request, read_request
+from graftwork.pipeline.run import RunResult, Until, run_request
+from graftwork.training.report import StepReport
+
+LINE_EVERY_S = 15.0
+"""Without a terminal, a line of progress this often instead of a bar."""
+
+
+class Terminal:
+    """A watch that shows a run to a person, on standard error."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[told]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", visible=False, told="")
+        self._stop = False
+        self._total, self._began_s, self._first, self._line_s = 0, 0.0, 0, 0.0
+
+    def __enter__(self) -> "Terminal":
+        self._before = {s: signal.signal(s, self._asked_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self._progress.console.print(text, markup=False)
+
+    def training(self, done: int, total: int) -> None:
+        """A new bar."""
+        self._total, self._first = total, done
+        self._began_s = self._line_s = time.monotonic()
+        self._progress.reset(self._task, total=total, completed=done, description="training", visible=True, told="")
+
+    def step(self, report: StepReport) -> None:
+        """Move the bar; without a terminal, a line now and then."""
+        memory = bytes_text(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        speed = report.num_tokens / max(report.seconds, 1e-9)
+        told = f"loss {report.loss_nats:.3f}  {speed:,.0f} tokens/s  peak {memory}"
+        self._progress.update(self._task, completed=report.step, told=told)
+        now_s, last = time.monotonic(), report.step == self._total
+        if self._progress.disable and (last or now_s - self._line_s >= LINE_EVERY_S):
+            self._line_s = now_s
+            per_step = (now_s - self._began_s) / (report.step - self._first)
+            left = seconds_text(per_step * (self._total - report.step))
+            self.say(f"step {report.step} of {self._total}  {told}  {left} left")
+
+    def evaluating(self, label: str, done: int, total: int) -> None:
+        """Move the bar of an evaluation."""
+        self._progress.update(
+            self._task, description=label, total=total, completed=done, visible=done < total, told="records"
+        )
+        if self._progress.disable and done == 0:
+            self.say(f"{label}: {total} records")
+
+    def should_stop(self) -> bool:
+        """Whether a signal asked for it."""
+        return self._stop
+
+    def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
+        if self._stop:  # asked twice: leave at once, the last checkpoint is there
+            raise KeyboardInterrupt("interrupted; the last checkpoint is kept, the same command goes on from there")
+        self._stop = True
+        self.say("stopping after this step; the state will be saved (once more to leave at once)")
+        if self._total == 0:
+            raise KeyboardInterrupt("interrupted before training; the same command starts again")
+
+
+def watched_run(recipe: Path, out: Path | None, settings: Sequence[str], until: Until) -> RunResult:
+    """Run the recipe at `recipe` before a person's eyes."""
+    return watched_request(read_request(recipe, settings), out, until)
+
+
+def watched_request(request: Request, out: Path | None, until: Until) -> RunResult:
+    """Run `request` before a person's eyes."""
+    with Terminal() as terminal:
+        return run_request(request, out=out, until=until, watch=terminal)
