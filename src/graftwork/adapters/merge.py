@@ -1,6 +1,7 @@
 """Merging: one plain model that computes what base and adapter compute, and the proof that it does."""
 
 import copy
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +39,7 @@ def merged_model(model: nn.Module, adapter: Adapter) -> nn.Module:
     unmergeable = sorted({here.method.name for here in adapter.placed.values() if here.method.merge is None})
     if unmergeable:
         raise SpecError(Problem("adapter.method", name, "a method that can be merged") for name in unmergeable)
-    whole = copy.deepcopy(model)
+    whole = copy.deepcopy(model, {id(m._forward_hooks): OrderedDict() for m in model.modules()})  # without any hook
     modules = dict(whole.named_modules())
     with torch.no_grad():
         for name, here in adapter.placed.items():

@@ -5,8 +5,8 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-import click
 import typer
 
 from graftwork.cli import commands
@@ -14,6 +14,9 @@ from graftwork.cli.reply import refuse
 from graftwork.core.errors import CapacityError, GraftworkError, WorkError
 
 EXIT_OK, EXIT_FAILED, EXIT_WRONG, EXIT_DOES_NOT_FIT, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+WrongWords: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for words it cannot read. It comes with a click of its own, so click's name for it will not do."""
 
 app = typer.Typer(
     name="graftwork",
@@ -41,14 +44,11 @@ def called(arguments: Sequence[str]) -> int:
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="graftwork", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(error.format_message() + "\n")
-        return EXIT_WRONG
-    except click.ClickException as error:
+    except WrongWords as error:
         refuse(error.format_message(), as_json=as_json, kind="SpecError")
         return EXIT_WRONG
-    except (click.exceptions.Abort, KeyboardInterrupt) as error:
-        refuse(str(error) or "interrupted", as_json=as_json, kind="Interrupted")
+    except (typer.Abort, KeyboardInterrupt) as error:
+        refuse(str(error.__cause__ or error) or "interrupted", as_json=as_json, kind="Interrupted")
         return EXIT_INTERRUPTED
     except GraftworkError as error:
         refuse(error, as_json=as_json, kind=type(error).__name__)

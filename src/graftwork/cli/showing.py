@@ -2,9 +2,7 @@
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,13 @@ from rich.console import Console
 
 from graftwork.cli import views
 from graftwork.cli.reply import View
-from graftwork.core.digests import digest
 from graftwork.core.spec import plain
-from graftwork.pipeline.recipes import Request, effective_text, read_request
+from graftwork.pipeline.check import trainable
+from graftwork.pipeline.folder import RunFolder
+from graftwork.pipeline.recipes import effective_text, read_request, recipe_digest
 from graftwork.pipeline.spec import RunSpec
+from graftwork.pipeline.watch import Quiet
+from graftwork.pipeline.work import Work
 
 
 def schema_text() -> str:
@@ -35,13 +36,13 @@ def schema() -> None:
 
 def recipe(path: Path, settings: Sequence[str], *, with_places: bool) -> tuple[dict[str, Any], View]:
     """The effective recipe as data and for people."""
-    request = read_request(path, settings)
-    data: dict[str, Any] = {"digest": digest(request.spec), "recipe": plain(request.spec)}
+    spec = read_request(path, settings)
+    data: dict[str, Any] = {"digest": recipe_digest(spec), "recipe": plain(spec)}
     if with_places:
-        data["places"] = _places(request)
+        data["places"] = _places(spec)
 
     def view(console: Console) -> None:
-        sys.stdout.write(effective_text(request.spec))
+        sys.stdout.write(effective_text(spec))
         console.print(f"# digest {data['digest']}")
         if with_places:
             views.show_places(console, data["places"])
@@ -49,27 +50,6 @@ def recipe(path: Path, settings: Sequence[str], *, with_places: bool) -> tuple[d
     return data, view
 
 
-def _places(request: Request) -> dict[str, Any]:
-    from graftwork.adapters.adapter import places_of
-    from graftwork.base.load import facts_from_config
-    from graftwork.base.locate import locate
-
-    facts = facts_from_config(locate(request.spec.base, near=request.near))
-    asked = places_of(request.spec.adapter, facts)
-    sizes = {
-        name: sum(prod(shape) for shape in method.shapes(spec, place).values())
-        for name, (place, method, spec) in asked.items()
-    }
-    roles = []
-    for role in dict.fromkeys(place.role for place in facts.places):
-        here = [place.name for place in facts.places if place.role == role]
-        ranks = Counter(getattr(asked[name][2], "rank", None) for name in here if name in asked)
-        roles.append(
-            {
-                "role": role,
-                "num_layers": len(here),
-                "ranks": dict(sorted(ranks.items())),
-                "num_params": sum(sizes.get(name, 0) for name in here),
-            }
-        )
-    return {"roles": roles, "num_params": sum(sizes.values()), "num_base_params": facts.num_params}
+def _places(spec: RunSpec) -> dict[str, Any]:
+    work = Work(spec=spec, folder=RunFolder(Path()), watch=Quiet())
+    return trainable(work)

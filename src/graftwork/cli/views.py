@@ -25,6 +25,8 @@ def run_data(result: RunResult) -> dict[str, Any]:
 
 def show_run(console: Console, result: RunResult) -> None:
     """What a run did and what it brought."""
+    if "train" in result.steps:
+        show_places(console, result.steps["check"].summary)
     if "prepare" in result.steps:
         _show_data(console, result.steps["prepare"].summary)
     if "train" in result.steps:
@@ -89,12 +91,9 @@ def _show_data(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def _show_trained(console: Console, summary: Mapping[str, Any], seconds: float) -> None:
-    trained, whole, places = summary["num_params"], summary["num_base_params"], summary["places"]
-    ranks = ", ".join(map(str, sorted({place["rank"] for place in places if place["rank"]})))
     memory = bytes_text(summary["peak_memory_bytes"])
     console.print(
-        f"Trained {count_text(trained)} numbers ({trained / whole:.2%} of the base) at {len(places)} layers, rank {ranks}, "
-        f"{summary['num_steps']} steps in {seconds_text(seconds)}, peak memory {memory}.",
+        f"Trained {summary['num_steps']} steps in {seconds_text(seconds)}, peak memory {memory}.",
         soft_wrap=True,
     )
     console.print(f"Adapter {summary['adapter_digest'][:16]}; the base's tensors are unchanged.", soft_wrap=True)
@@ -106,14 +105,14 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if not name else "right")
     loss, exact = told["loss"], told["exact_answers"]
     table.add_row(
-        "loss, nats per learned token",
+        "loss per token, nats",
         count_text(loss["num_records"]),
         _within(loss["base"]),
         _within(loss["adapter"]),
         f"{loss['change_frac']:+.1%}",
     )
     table.add_row(
-        "answers exactly right",
+        "exact answers",
         count_text(exact["num_records"]),
         _within(exact["base"], share=True),
         _within(exact["adapter"], share=True),
@@ -126,5 +125,5 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
 def _within(estimate: Mapping[str, Any], *, share: bool = False, sign: str = "") -> str:
     half = 1.96 * estimate["stderr"]
     if share:
-        return f"{100 * estimate['mean']:{sign}.1f} % +- {100 * half:.1f}"
+        return f"{100 * estimate['mean']:{sign}.1f} +- {100 * half:.1f} %"
     return f"{estimate['mean']:{sign}.3f} +- {half:.3f}"

@@ -18,8 +18,7 @@ from rich.progress import (
 )
 
 from graftwork.core.units import bytes_text, seconds_text
-from graftwork.pipeline.recipes import Request, read_request
-from graftwork.pipeline.run import RunResult, Until, run_request
+from graftwork.pipeline.run import RunResult, Until, run
 from graftwork.training.report import StepReport
 
 LINE_EVERY_S = 15.0
@@ -102,10 +101,5 @@ class Terminal:
 
 def watched_run(recipe: Path, out: Path | None, settings: Sequence[str], until: Until) -> RunResult:
     """Run the recipe at `recipe` before a person's eyes."""
-    return watched_request(read_request(recipe, settings), out, until)
-
-
-def watched_request(request: Request, out: Path | None, until: Until) -> RunResult:
-    """Run `request` before a person's eyes."""
     with Terminal() as terminal:
-        return run_request(request, out=out, until=until, watch=terminal)
+        return run(recipe, out=out, settings=settings, until=until, watch=terminal)

@@ -31,7 +31,7 @@ SHOWN = 8
 
 def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
     """Do the step, unless it is done already."""
-    spec = work.request.spec
+    spec = work.spec
     began_s = time.monotonic()
     inputs = {
         "base": work.fingerprint.digest,
@@ -55,7 +55,7 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
 
 
 def _losses(work: Work, bank: AdapterBank, handle: Handle, encoded: Sequence[Encoded]) -> dict[str, Any]:
-    split, size = halves(work.base.model), work.request.spec.evaluation.batch_size
+    split, size = halves(work.base.model), work.spec.evaluation.batch_size
     work.watch.evaluating("held-out loss", 0, 2 * len(encoded))
     measured = []
     for owner in (None, handle):
@@ -77,7 +77,7 @@ def _all_by(bank: AdapterBank, owner: Handle | None, num_rows: int) -> AbstractC
 
 
 def _answers(work: Work, bank: AdapterBank, handle: Handle, records: Sequence[Record]) -> dict[str, Any]:
-    spec = work.request.spec.evaluation
+    spec = work.spec.evaluation
     asked = list(records[: spec.answers])
     said: dict[Handle | None, list[str]] = {None: [], handle: []}
     for at in range(0, len(asked), spec.batch_size):

@@ -15,7 +15,6 @@ from graftwork.data.sources import read_records
 from graftwork.data.spec import HeldOut
 from graftwork.data.split import Split, digest_of_records, overlap, split
 from graftwork.pipeline.folder import Done
-from graftwork.pipeline.recipes import find_file
 from graftwork.pipeline.work import Work, write_records
 
 TRAIN, EVALUATION, REPORT = "data/train.jsonl", "data/evaluation.jsonl", "data/report.json"
@@ -42,32 +41,24 @@ def prepare(work: Work) -> Done:
 
 
 def _inputs(work: Work) -> dict[str, Any]:
-    spec, near = work.request.spec, work.request.near
-    asked = [spec.data.train] + ([spec.data.evaluation] if isinstance(spec.data.evaluation, str) else [])
-    found: list[Path] = []
-    problems: list[Problem] = []
-    for name in asked:
-        try:
-            found.append(find_file(name, near))
-        except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError(problems)
+    spec = work.spec
+    files = [spec.data.train] + ([spec.data.evaluation] if isinstance(spec.data.evaluation, str) else [])
+    told = {key: value for key, value in plain(spec.data).items() if key != "train"}
     return {
-        "data": dict(plain(spec.data)),
+        "data": told if isinstance(spec.data.evaluation, HeldOut) else {**told, "evaluation": "a file"},
         "seed": spec.training.seed,
-        "files": [digest_of_file(path) for path in found],
+        "files": [digest_of_file(Path(path)) for path in files],
         "tokenizer": work.fingerprint.tokenizer,
         "template": work.fingerprint.template,
     }
 
 
 def _read(work: Work) -> Split:
-    spec, near = work.request.spec.data, work.request.near
-    records = read_records(find_file(spec.train, near), layout=spec.layout, system=spec.system)
+    spec = work.spec.data
+    records = read_records(Path(spec.train), layout=spec.layout, system=spec.system)
     if isinstance(spec.evaluation, HeldOut):
-        return split(records, spec.evaluation, seed=work.request.spec.training.seed)
-    held = read_records(find_file(spec.evaluation, near), layout=spec.layout, system=spec.system)
+        return split(records, spec.evaluation, seed=work.spec.training.seed)
+    held = read_records(Path(spec.evaluation), layout=spec.layout, system=spec.system)
     if shared := overlap(records, held):
         expected = "no record that is also trained on"
         raise SpecError(
@@ -78,7 +69,7 @@ def _read(work: Work) -> Split:
 
 def _encoded(work: Work, records: Split) -> tuple[list[Encoded], list[Encoded]]:
     """Both sides as tokens: a record that cannot be used stops the run here, before anything is spent."""
-    max_tokens = work.request.spec.data.max_tokens
+    max_tokens = work.spec.data.max_tokens
     together = encode([*records.train, *records.evaluation], work.chat.marked, max_tokens=max_tokens)
     return together[: len(records.train)], together[len(records.train) :]
 

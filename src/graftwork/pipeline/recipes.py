@@ -1,11 +1,13 @@
 """From a recipe file to a frozen request: preset under it, settings over it, all problems at once. No torch."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
+from graftwork.core.digests import digest
 from graftwork.core.errors import NotFoundError, Problem, SpecError, did_you_mean
 from graftwork.core.recipe import mapping_of, overlaid, read_recipe, text_of, with_settings
 from graftwork.core.spec import parse, plain
@@ -16,26 +18,25 @@ HEADER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A run as asked for.
-
-    Attributes:
-        near: the recipe's folder; where its relative paths are looked for first.
-    """
-
-    spec: RunSpec
-    near: Path
+PATHS = (("base",), ("data", "train"), ("data", "evaluation"))
+"""Keys that may hold a path. Their whole paths are in the effective recipe and not in its digest."""
 
 
-def read_request(path: Path, settings: Sequence[str] = ()) -> Request:
-    """The request in the recipe at `path`, with each `key=value` of `settings` over it.
+def read_request(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """The request in the recipe at `path`, with each `key=value` of `settings` over it and all paths whole.
 
     Raises:
-        NotFoundError: no such file.
-        SpecError: everything that is wrong with it.
+        NotFoundError: no such recipe.
+        SpecError: everything that is wrong with it, data files that are not there too.
     """
-    return Request(requested(with_settings(read_recipe(path), settings)), path.resolve().parent)
+    raw, problems = grounded(with_settings(read_recipe(path), settings), path.resolve().parent)
+    try:
+        spec = requested(raw)
+    except SpecError as error:
+        raise SpecError([*error.problems, *problems]) from error
+    if problems:
+        raise SpecError(problems)
+    return spec
 
 
 def requested(raw: Mapping[str, Any]) -> RunSpec:
@@ -62,6 +63,50 @@ def effective_text(spec: RunSpec) -> str:
     return HEADER + text_of(plain(spec))
 
 
+def recipe_digest(spec: RunSpec) -> str:
+    """Names the request; of a path it takes the last part alone, so it is the same on any machine."""
+    whole = dict(plain(spec))
+    for keys in PATHS:
+        above = _above(whole, keys)
+        value = above.get(keys[-1])
+        if isinstance(value, str) and Path(value).is_absolute():
+            above[keys[-1]] = Path(value).name
+    return digest(whole)
+
+
+def grounded(raw: Mapping[str, Any], near: Path) -> tuple[dict[str, Any], list[Problem]]:
+    """A recipe's mapping with whole paths for relative ones, and a problem for each data file that is not there.
+
+    Args:
+        near: the recipe's folder; where relative paths are looked for first.
+    """
+    whole = json.loads(json.dumps(raw, default=str))
+    problems = []
+    for keys in PATHS:
+        above = _above(whole, keys)
+        asked = above.get(keys[-1])
+        if not isinstance(asked, str) or not asked:
+            continue
+        try:
+            above[keys[-1]] = str(find_file(asked, near)) if keys[0] == "data" else _base(asked, near)
+        except SpecError as error:
+            problems += [replace(p, path=".".join(keys)) for p in error.problems]
+        except NotFoundError as error:
+            problems.append(Problem(".".join(keys), asked, "a file that is there", str(error)))
+    return whole, problems
+
+
+def _base(asked: str, near: Path) -> str:
+    """A base that is a folder, beside the recipe or from the current folder, as a whole path; else as it is."""
+    folders = [f for f in (near / Path(asked).expanduser(), Path(asked).expanduser()) if f.is_dir()]
+    return str(folders[0].resolve()) if folders else asked
+
+
+def _above(whole: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    here = whole if len(keys) == 1 else whole.get(keys[0])
+    return here if isinstance(here, dict) else {}
+
+
 def find_file(asked: str, near: Path) -> Path:
     """A file that a recipe names: beside the recipe, or from the current folder.
 
@@ -78,7 +123,7 @@ def find_file(asked: str, near: Path) -> Path:
     if not found:
         beside = [p.name for place in places if place.parent.is_dir() for p in place.parent.iterdir()]
         near_name = did_you_mean(path.name, beside)
-        raise NotFoundError(f"no data file {asked!r}: looked at {' and '.join(map(str, places))}. {near_name}".strip())
+        raise NotFoundError(f"Looked at {' and '.join(map(str, places))}. {near_name}".strip())
     return found[0]
 
 

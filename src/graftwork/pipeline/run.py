@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from graftwork.core.digests import digest
+from graftwork.core.errors import Problem, SpecError
+from graftwork.pipeline.check import check
 from graftwork.pipeline.folder import Done, RunFolder
 from graftwork.pipeline.prepare import prepare
-from graftwork.pipeline.recipes import Request, effective_text, read_request
+from graftwork.pipeline.recipes import effective_text, read_request, recipe_digest
+from graftwork.pipeline.spec import RunSpec
 from graftwork.pipeline.watch import Quiet, Watch
 from graftwork.pipeline.work import Work
 
@@ -64,24 +66,38 @@ def run(
         GraftworkError: in words for its user.
         Interrupted: asked to stop; the same call goes on from there.
     """
-    return run_request(read_request(Path(recipe), settings), out=out, until=until, watch=watch)
+    return run_spec(read_request(Path(recipe), settings), out=out, until=until, watch=watch)
 
 
-def run_request(
-    request: Request, *, out: str | Path | None = None, until: Until = "evaluate", watch: Watch | None = None
+def run_spec(
+    spec: RunSpec, *, out: str | Path | None = None, until: Until = "evaluate", watch: Watch | None = None
 ) -> RunResult:
-    """As `run`, for a request that is read already."""
-    path = Path(out) if out else Path("runs") / request.spec.name
+    """As `run`, for a recipe that is read already, its paths whole."""
+    path = Path(out) if out else Path("runs") / spec.name
     with RunFolder(path) as folder:
-        folder.keep_recipe(effective_text(request.spec))
-        work = Work(request=request, folder=folder, watch=watch or Quiet())
+        folder.keep_recipe(effective_text(spec))
+        work = Work(spec=spec, folder=folder, watch=watch or Quiet())
         steps = dict(_steps(work, until))
-    return RunResult(folder=path, recipe_digest=digest(request.spec), steps=steps)
+    return RunResult(folder=path, recipe_digest=recipe_digest(spec), steps=steps)
+
+
+def _before_training(work: Work) -> tuple[Done, Done]:
+    """Check and prepare; what is wrong with the one and with the other is told together."""
+    done: list[Done] = []
+    problems: list[Problem] = []
+    for step in (check, prepare):
+        try:
+            done.append(step(work))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return done[0], done[1]
 
 
 def _steps(work: Work, until: Until) -> list[tuple[str, Done]]:
-    prepared = prepare(work)
-    done = [("prepare", prepared)]
+    checked, prepared = _before_training(work)
+    done = [("check", checked), ("prepare", prepared)]
     if until == "prepare":
         return done
     from graftwork.pipeline.train import train_adapter  # here and below: what is not asked for loads no torch

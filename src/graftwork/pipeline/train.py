@@ -75,7 +75,7 @@ def train_adapter(work: Work, prepared: Done) -> Done:
         work.base,
         _provenance(work, prepared, job.num_steps),
     )
-    summary = {
+    summary: dict[str, Any] = {
         "adapter_digest": card.digest,
         "num_params": job.bank[job.handle].num_params,
         "num_base_params": work.base.facts.num_params,
@@ -83,10 +83,6 @@ def train_adapter(work: Work, prepared: Done) -> Done:
         "final_loss_nats": last.loss_nats if last else None,
         "base_tensors": base_before,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "places": [
-            {"name": n, "role": p.place.role, "rank": getattr(p.spec, "rank", None)}
-            for n, p in job.bank[job.handle].placed.items()
-        ],
     }
     job.bank.remove(job.handle)
     outputs = [f"{ADAPTER}/{path.name}" for path in (work.folder.path / ADAPTER).iterdir()]
@@ -94,7 +90,7 @@ def train_adapter(work: Work, prepared: Done) -> Done:
 
 
 def _inputs(work: Work, prepared: Done) -> dict[str, Any]:
-    spec = work.request.spec
+    spec = work.spec
     return {
         "base": work.fingerprint.digest,
         "dtype": spec.dtype,
@@ -106,7 +102,7 @@ def _inputs(work: Work, prepared: Done) -> dict[str, Any]:
 
 
 def _begin(work: Work, job_digest: str) -> Trained:
-    spec = work.request.spec
+    spec = work.spec
     bank = AdapterBank(work.base)
     handle = bank.fresh(spec.adapter, seed=spec.training.seed, name=spec.name)
     records = _records(work)
@@ -151,7 +147,8 @@ def _to_the_end(work: Work, trained: Trained) -> StepReport | None:
                 if stop:
                     raise Interrupted(f"saved after step {last.step} of {job.num_steps}")
     finally:
-        keep_activations(job.bank)
+        if job.spec.gradient_checkpointing:
+            keep_activations(job.bank)
     return last
 
 
@@ -162,7 +159,7 @@ def _save(trained: Trained, step: int) -> None:
 
 def _records(work: Work) -> list[Encoded]:
     prepared = read_prepared(work.folder.path / TRAIN)
-    return encode(prepared, work.chat.marked, max_tokens=work.request.spec.data.max_tokens)
+    return encode(prepared, work.chat.marked, max_tokens=work.spec.data.max_tokens)
 
 
 def _keep_until(metrics: Path, step: int) -> None:
@@ -174,9 +171,9 @@ def _keep_until(metrics: Path, step: int) -> None:
 
 def _provenance(work: Work, prepared: Done, num_steps: int) -> Mapping[str, Any]:
     return {
-        "recipe": dict(plain(work.request.spec)),
+        "recipe": dict(plain(work.spec)),
         "data": {side: prepared.summary[side]["digest"] for side in ("train", "evaluation")},
-        "seed": work.request.spec.training.seed,
+        "seed": work.spec.training.seed,
         "num_steps": num_steps,
         "versions": {
             "graftwork": graftwork.__version__,

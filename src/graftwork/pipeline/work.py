@@ -14,7 +14,7 @@ from graftwork.core.errors import IntegrityError
 from graftwork.core.files import write_jsonl
 from graftwork.data.records import Origin, Record
 from graftwork.pipeline.folder import RunFolder
-from graftwork.pipeline.recipes import Request
+from graftwork.pipeline.spec import RunSpec
 
 if TYPE_CHECKING:
     from graftwork.base.load import Base
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Work:
     """One run at work."""
 
-    request: Request
+    spec: RunSpec
     folder: RunFolder
     watch: Watch
     device: str = "cpu"
@@ -34,7 +34,7 @@ class Work:
     @cached_property
     def base_folder(self) -> Path:
         """Where the base lies; fetched if it has to be."""
-        return locate(self.request.spec.base, near=self.request.near, say=self.watch.say)
+        return locate(self.spec.base, say=self.watch.say)
 
     @cached_property
     def chat(self) -> ChatFormat:
@@ -53,7 +53,7 @@ class Work:
         """The base in memory."""
         from graftwork.base.load import load_base
 
-        spec = self.request.spec
+        spec = self.spec
         self.watch.say(f"loading {spec.base} ({spec.dtype})")
         loaded = load_base(str(self.base_folder), dtype=spec.dtype, device=self.device)
         if loaded.fingerprint != self.fingerprint:

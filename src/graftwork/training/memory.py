@@ -17,7 +17,7 @@ def checkpoint_activations(bank: AdapterBank) -> None:
     """
     model = bank.base.model
     kwargs = {"use_reentrant": False, "context_fn": bank.recompute_contexts}
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
     for module in model.modules():
         if getattr(module, "gradient_checkpointing", False):
             module.training = True
@@ -25,5 +25,5 @@ def checkpoint_activations(bank: AdapterBank) -> None:
 
 def keep_activations(bank: AdapterBank) -> None:
     """Undo `checkpoint_activations`."""
-    bank.base.model.gradient_checkpointing_disable()
+    bank.base.model.activation_checkpointing_disable()
     bank.base.model.eval()
