@@ -11,7 +11,7 @@ import typer
 
 from graftwork.cli import commands
 from graftwork.cli.reply import refuse
-from graftwork.core.errors import CapacityError, GraftworkError, WorkError
+from graftwork.core.errors import CapacityError, GraftworkError, Interrupted, WorkError
 
 EXIT_OK, EXIT_FAILED, EXIT_WRONG, EXIT_DOES_NOT_FIT, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -31,7 +31,7 @@ commands.add_to(app)
 
 def exit_code(error: BaseException) -> int:
     """What a shell is told of `error`."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, Interrupted):
         return EXIT_INTERRUPTED
     if isinstance(error, CapacityError):
         return EXIT_DOES_NOT_FIT
@@ -47,8 +47,8 @@ def called(arguments: Sequence[str]) -> int:
     except WrongWords as error:
         refuse(error.format_message(), as_json=as_json, kind="SpecError")
         return EXIT_WRONG
-    except (typer.Abort, KeyboardInterrupt) as error:
-        refuse(str(error.__cause__ or error) or "interrupted", as_json=as_json, kind="Interrupted")
+    except typer.Abort:
+        refuse("interrupted", as_json=as_json, kind="Interrupted")
         return EXIT_INTERRUPTED
     except GraftworkError as error:
         refuse(error, as_json=as_json, kind=type(error).__name__)

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from graftwork.core.errors import Interrupted
 from graftwork.core.units import bytes_text, seconds_text
 from graftwork.pipeline.run import RunResult, Until, run
 from graftwork.training.report import StepReport
@@ -92,11 +93,11 @@ class Terminal:
 
     def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
         if self._stop:  # asked twice: leave at once, the last checkpoint is there
-            raise KeyboardInterrupt("interrupted; the last checkpoint is kept, the same command goes on from there")
+            raise Interrupted("interrupted; the last checkpoint is kept, the same command goes on from there")
         self._stop = True
         self.say("stopping after this step; the state will be saved (once more to leave at once)")
         if self._total == 0:
-            raise KeyboardInterrupt("interrupted before training; the same command starts again")
+            raise Interrupted("interrupted before training; the same command starts again")
 
 
 def watched_run(recipe: Path, out: Path | None, settings: Sequence[str], until: Until) -> RunResult:

@@ -6,7 +6,8 @@ GraftworkError
 |-- ConflictError   it contradicts what is recorded       choose another name, or re-read and retry
 |-- CapacityError   right request, no room now            wait, or ask for less
 |-- IntegrityError  stored bytes are not what was recorded    restore, never retry
-`-- WorkError       right request, the work itself failed     read why; what was saved before is kept
+|-- WorkError       right request, the work itself failed     read why; what was saved before is kept
+`-- Interrupted     asked to stop                         the same request goes on from there
 
 The command line turns these into exit codes; nothing else may.
 """
@@ -75,6 +76,10 @@ class IntegrityError(GraftworkError):
 
 class WorkError(GraftworkError):
     """The request was right and the work failed, for example a loss that is not finite."""
+
+
+class Interrupted(GraftworkError):
+    """Asked to stop. What was done is saved, and the same request goes on from there."""
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.files import write_adapter
 from graftwork.base.head import halves
 from graftwork.core.digests import digest
-from graftwork.core.errors import IntegrityError
+from graftwork.core.errors import IntegrityError, Interrupted
 from graftwork.core.files import write_text
 from graftwork.core.spec import plain
 from graftwork.data.encode import Encoded, encode
@@ -32,10 +32,6 @@ from graftwork.training.memory import checkpoint_activations, keep_activations
 from graftwork.training.report import StepReport
 
 ADAPTER, METRICS, CHECKPOINTS = "adapter", "metrics.jsonl", "checkpoints"
-
-
-class Interrupted(KeyboardInterrupt):
-    """Asked to stop; what was done is saved and the same command goes on from there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
