@@ -21,7 +21,7 @@ check: $(VENV)/installed-dev
 	$(MAKE) test
 
 bench: $(VENV)/installed-dev
-	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/lora_step.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format src tests benchmarks

@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from tests.support.tiny_base import make_base
 
 from graftwork.cli.main import called
-from tests.support.tiny_base import make_base
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def test_an_unknown_key_is_refused_with_the_nearest(refused, recipe):
 def test_a_target_that_matches_nothing_is_refused_with_what_there_is(refused, recipe):
     rewrite(recipe, "rank: 4", "targets: [q_prj]")
     said = refused()
-    assert said.startswith("adapter.targets = 'q_prj': expected a role or name that matches a linear layer of this base")
+    assert said.startswith(
+        "adapter.targets = 'q_prj': expected a role or name that matches a linear layer of this base"
+    )
     assert "Did you mean 'q_proj'" in said
     assert "Names here: down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj." in said
 
@@ -61,7 +63,7 @@ def test_a_missing_data_file_is_refused_with_the_nearest(refused, recipe):
 def test_broken_json_is_refused_with_file_and_line(refused, recipe):
     with recipe.with_name("records.jsonl").open("a") as file:
         file.write('{"prompt": "x", "completion"\n')
-    assert "records.jsonl line 37 = '{\"prompt\": \"x\", \"completion\"': expected one JSON object a line." in refused()
+    assert 'records.jsonl line 37 = \'{"prompt": "x", "completion"\': expected one JSON object a line.' in refused()
 
 
 def test_a_sample_without_target_is_refused_with_file_and_line(refused, recipe):
@@ -179,6 +181,10 @@ def test_a_folder_in_use_is_refused(refused, recipe, tmp_path):
         assert "another process works in this run's folder" in refused()
 
 
-def test_a_folder_that_cannot_be_written_ends_with_1(refused, recipe, tmp_path):
+def test_a_file_in_the_way_of_the_folder_is_refused(refused, recipe, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "file" in refused("run", recipe, "--out", tmp_path / "file" / "out", code=1)
+    assert "a file is in the way" in refused("run", recipe, "--out", tmp_path / "file" / "out")
+
+
+def test_a_folder_that_the_machine_cannot_make_ends_with_1(refused, recipe, tmp_path):
+    assert "File name too long" in refused("run", recipe, "--out", tmp_path / ("x" * 300), code=1)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from tests.support.tiny_base import make_base
 
 RECIPE = """\

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.e2e.conftest import graftwork
 
 import graftwork as gw
 from graftwork.cli.main import called
-from tests.e2e.conftest import graftwork
 
 
 def test_a_run_leaves_what_the_architecture_says(finished):

@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-
 from tests.e2e.conftest import graftwork
 
 

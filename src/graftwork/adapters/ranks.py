@@ -55,7 +55,7 @@ class Tiered(Spec):
 
 def _form(value: object) -> str:
     if isinstance(value, Mapping):
-        return str(value.get("kind", "uniform"))
+        return f"{value.get('kind', 'uniform')}".replace(" ", "_")  # so that no text is the tag of whole numbers
     return value.kind if isinstance(value, Uniform | Tiered) else "an integer"
 
 

@@ -54,7 +54,8 @@ class SpecError(GraftworkError, ValueError):
     def __str__(self) -> str:
         lines = [str(problem) for problem in self.problems[: self.SHOWN]]
         if len(self.problems) > self.SHOWN:
-            lines.append(f"... and {len(self.problems) - self.SHOWN} more problems like these.")
+            more = len(self.problems) - self.SHOWN
+            lines.append(f"... and {more} more problem{'s' if more > 1 else ''} like these.")
         return "\n".join(lines)
 
 
@@ -78,7 +79,7 @@ class WorkError(GraftworkError):
     """The request was right and the work failed, for example a loss that is not finite."""
 
 
-class Interrupted(GraftworkError):
+class Interrupted(GraftworkError):  # noqa: N818  it is none
     """Asked to stop. What was done is saved, and the same request goes on from there."""
 
 

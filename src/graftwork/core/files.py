@@ -49,7 +49,7 @@ def read_json(path: Path) -> object:
     """
     try:
         return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{path} is not there.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise NotFoundError(f"{path} is not there, or is no file.") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or a number too long to read
         raise IntegrityError(f"{path} is not whole JSON ({error}). Restore it from where it came.") from error

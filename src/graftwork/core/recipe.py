@@ -1,6 +1,8 @@
 """Recipes: YAML 1.2 text to plain mappings and back, presets under them, `--set` over them."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from graftwork.core.errors import NotFoundError, Problem, SpecError, did_you_mean
+from graftwork.core.spec import plain_data
 
 KIND_KEYS = ("kind", "method")
 """Keys that say which of several forms a mapping has; values of another form mean nothing in it."""
@@ -31,6 +34,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise SpecError([Problem("recipe", str(path), "a YAML file", "It is a folder.")]) from error
     except UnicodeDecodeError as error:
         raise SpecError([Problem("recipe", str(path), "UTF-8 text", str(error))]) from error
+    except (OSError, ValueError) as error:  # a name too long, a null byte in it, no permission
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SpecError([Problem("recipe", str(path), "a file that can be read", str(reason))]) from error
     return mapping_of(text, str(path))
 
 
@@ -49,8 +55,10 @@ def mapping_of(text: str, where: str) -> dict[str, Any]:
         raise SpecError([Problem(where, str(error)[:200], "YAML 1.2")]) from error
     if not isinstance(value, dict):
         raise SpecError([Problem(where, value, "a mapping of keys to values", "See recipes/ for examples.")])
-    if odd := [key for key in value if not isinstance(key, str)]:
-        raise SpecError([Problem(where, key, "a key that is text") for key in odd])
+    try:
+        plain_data(value)
+    except SpecError as error:
+        raise SpecError(replace(p, path=where if p.path == "recipe" else p.path) for p in error.problems) from error
     return value
 
 
@@ -58,7 +66,10 @@ def text_of(mapping: Mapping[str, object]) -> str:
     """YAML text of plain data, keys in the order given; `mapping_of` reads it back."""
     out = StringIO()
     _yaml().dump(dict(mapping), out)
-    return out.getvalue()
+    text = out.getvalue()
+    if _yaml().load(text) == mapping:
+        return text
+    return json.dumps(mapping, indent=2) + "\n"  # YAML too; for the few characters that YAML's own form would lose
 
 
 def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,8 +113,11 @@ def with_settings(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[s
             continue
         try:
             value: Any = _yaml().load(text) if text.strip() else None
-        except YAMLError:
+        except (YAMLError, ValueError, RecursionError):
             problems.append(Problem(f"--set {path}", text, "a YAML value"))
+            continue
+        if (above := _value_above(result, keys)) is not None:
+            problems.append(Problem(f"--set {path}", above[1], f"a mapping at {above[0]}, to set a key of"))
             continue
         for key in reversed(keys):
             value = {key: value}
@@ -111,6 +125,18 @@ def with_settings(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[s
     if problems:
         raise SpecError(problems)
     return result
+
+
+def _value_above(mapping: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, object] | None:
+    """The first value on the way to the last of `keys` that is no mapping, with its path; None when the way is free."""
+    here: Any = mapping
+    for depth, key in enumerate(keys[:-1], 1):
+        here = here.get(key)
+        if here is None:
+            return None
+        if not isinstance(here, Mapping):
+            return ".".join(keys[:depth]), here
+    return None
 
 
 def _yaml() -> Any:

@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import UnionType
+from datetime import date
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -33,9 +34,10 @@ EXPECTED = {
     "greater_than_equal": "a value >= {ge}",
     "less_than": "a value < {lt}",
     "less_than_equal": "a value <= {le}",
-    "too_short": "at least {min_length} entries",
+    "too_short": "{min_length} or more entries",
     "too_long": "at most {max_length} entries",
     "string_too_short": "text that is not empty",
+    "string_pattern_mismatch": "text of another form",
     "union_tag_invalid": "one of {expected_tags}",
     "union_tag_not_found": "a mapping with the key {discriminator}",
 }
@@ -60,8 +62,8 @@ def parse(cls: type[S], raw: object) -> S:
         SpecError: all unknown keys, missing keys, wrong types and values out of range, together;
             once each field is right by itself, also values that contradict each other.
     """
-    try:  # through JSON, so that a list may fill a tuple and a YAML date is text again
-        return cls.model_validate_json(json.dumps(raw, default=str))
+    try:  # through JSON, so that a list may fill a tuple
+        return cls.model_validate_json(json.dumps(plain_data(raw)))
     except ValidationError as error:
         raise SpecError(p for detail in error.errors() for p in _in_words(cls, detail)) from error
 
@@ -75,14 +77,10 @@ def _in_words(cls: type[Spec], detail: ErrorDetails) -> Iterator[Problem]:
         return
     given: object = None if kind == "missing" else detail["input"]
     hint = field.description or "" if field else f"Known keys: {', '.join(owner.model_fields)}."
+    if kind == "too_short" and isinstance(given, list) and len(given) >= context["min_length"]:
+        return  # its entries are wrong, which is told of each of them
     if kind.startswith("union_tag"):
-        discriminator = str(context.get("discriminator", "")).strip("'")
-        tags = re.findall("'(.*?)'", str(context.get("expected_tags", "")))
-        by_key = "(" not in discriminator  # else a function tells the forms apart
-        if by_key or (isinstance(given, Mapping) and "kind" in given):
-            path = f"{path}.{discriminator if by_key else 'kind'}"
-            given = context.get("tag") if by_key else given["kind"]  # type: ignore[index]
-            hint = did_you_mean(str(given), tags) or hint
+        path, given, hint, context = _union_in_words(path, given, hint, context)
     if kind == "extra_forbidden":
         hint = did_you_mean(str(detail["loc"][-1]), owner.model_fields) or hint
     if kind == "literal_error":
@@ -90,6 +88,22 @@ def _in_words(cls: type[Spec], detail: ErrorDetails) -> Iterator[Problem]:
     said = detail["msg"].removeprefix("Input should be ")
     expected = EXPECTED[kind].format_map(context) if kind in EXPECTED else said
     yield Problem(path or "recipe", given, expected, " ".join(hint.split()))
+
+
+def _union_in_words(path: str, given: Any, hint: str, context: Mapping[str, Any]) -> tuple[str, Any, str, Any]:
+    """Of a union that none of its forms fits: where its form is told, what is told there, and what there is."""
+    discriminator = str(context.get("discriminator", "")).strip("'")
+    tags = re.findall("'(.*?)'", str(context.get("expected_tags", "")))
+    by_key = "(" not in discriminator  # else a function tells the forms apart, by their `kind` if they are mappings
+    if by_key:
+        given = context.get("tag")
+    elif isinstance(given, Mapping) and "kind" in given:
+        discriminator, given = "kind", given["kind"]
+        tags = [tag for tag in tags if " " not in tag]
+    else:
+        return path, given, hint, context
+    told = {**context, "expected_tags": ", ".join(map(repr, tags))}
+    return f"{path}.{discriminator}", given, did_you_mean(str(given), tags) or hint, told
 
 
 def _located(cls: type[Spec], loc: Sequence[str | int]) -> tuple[str, type[Spec], FieldInfo | None]:
@@ -120,46 +134,88 @@ def _without_annotations(here: Any) -> Any:
     return here
 
 
-def _options(here: Any) -> list[Any]:
-    here = _without_annotations(here)
+def _options(here: Any, tag: str | None = None) -> list[tuple[str | None, Any]]:
+    """The members of a union, each with its `Tag` if it has one; a type by itself is its only member."""
+    while get_origin(here) is Annotated:
+        here, *notes = get_args(here)
+        tag = next((note.tag for note in notes if isinstance(note, Tag)), tag)
     if get_origin(here) in (Union, UnionType):
-        return [option for arg in get_args(here) for option in _options(arg)]
-    return [here]
+        return [option for arg in get_args(here) for option in _options(arg, tag)]
+    return [(tag, here)]
 
 
 def _item_of(here: Any) -> Any:
-    for option in _options(here):
+    for _, option in _options(here):
         if get_origin(option) in (tuple, list) and get_args(option):
             return get_args(option)[0]
     return None
 
 
 def _spec_in(here: Any, key: str) -> type[Spec] | None:
-    specs = [o for o in _options(here) if isinstance(o, type) and issubclass(o, Spec)]
-    if len(specs) == 1 and (len(_options(here)) == 1 or key in specs[0].model_fields):
+    options = [option for _, option in _options(here) if option is not NoneType]
+    specs = [option for option in options if isinstance(option, type) and issubclass(option, Spec)]
+    if len(specs) == 1 and (len(options) == 1 or key in specs[0].model_fields):
         return specs[0]
     return None
 
 
 def _tagged(here: Any, tag: str) -> Any:
     """The member of the union `here` that pydantic calls `tag` in a location, or None."""
-    options = _options(here)
-    for option in options:
-        if isinstance(option, type) and issubclass(option, Spec):
-            literals = {
-                value
-                for field in option.model_fields.values()
-                if get_origin(field.annotation) is Literal
-                for value in get_args(field.annotation)
-            }
-            if tag in literals or option.__name__ == tag:
-                return option
-        elif getattr(option, "__name__", str(option)) == tag or str(option).startswith(f"{tag}["):
+    for own, option in _options(here):
+        is_spec = isinstance(option, type) and issubclass(option, Spec)
+        if own == tag or (is_spec and tag in _literals(option)):
             return option
-    return here if len(options) > 1 else None
+    return None
+
+
+def _literals(spec: type[Spec]) -> set[object]:
+    kinds = (f.annotation for f in spec.model_fields.values() if get_origin(f.annotation) is Literal)
+    return {value for kind in kinds for value in get_args(kind)}
 
 
 def plain(spec: Spec) -> Mapping[str, object]:
     """A spec as plain data that `parse` accepts unchanged."""
     value: Mapping[str, object] = spec.model_dump(mode="json")
     return value
+
+
+def plain_data(raw: object) -> Any:
+    """Decoded YAML or JSON as what JSON can hold; dates become text again.
+
+    Raises:
+        SpecError: a key is no text, a value is of no kind that a recipe can hold, or the whole holds itself.
+    """
+    problems: list[Problem] = []
+    whole = _plain(raw, "", problems, ())
+    if problems:
+        raise SpecError(problems)
+    return whole
+
+
+def _plain(value: Any, path: str, problems: list[Problem], above: tuple[int, ...]) -> Any:
+    where = path.removeprefix(".") or "recipe"
+    if id(value) in above:
+        problems.append(Problem(where, "an alias of what it stands in", "a value that does not hold itself"))
+        return None
+    within = (*above, id(value))
+    if isinstance(value, dict):
+        problems += [Problem(where, key, "a key that is text") for key in value if not isinstance(key, str)]
+        return {k: _plain(v, f"{path}.{k}", problems, within) for k, v in value.items() if isinstance(k, str)}
+    if isinstance(value, list | tuple):
+        return [_plain(v, f"{path}[{i}]", problems, within) for i, v in enumerate(value)]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str) and not is_whole_text(value):
+        problems.append(Problem(where, value, "text without half characters"))
+    elif value is not None and not isinstance(value, str | int | float | bool):
+        problems.append(Problem(where, type(value).__name__, "text, a number, true, false, a list or a mapping"))
+    return value
+
+
+def is_whole_text(text: str) -> bool:
+    """Whether `text` has no half of a surrogate pair, which no file could hold.
+
+    >>> is_whole_text("中文"), is_whole_text("\ud800")
+    (True, False)
+    """
+    return not any("\ud800" <= character <= "\udfff" for character in text)

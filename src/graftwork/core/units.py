@@ -13,7 +13,7 @@ def bytes_text(num_bytes: float) -> str:
         return f"{num_bytes:.0f} B"
     for unit in ("KiB", "MiB", "GiB"):
         num_bytes /= STEP
-        if num_bytes < STEP:
+        if round(num_bytes, 1) < STEP:
             return f"{num_bytes:.1f} {unit}"
     return f"{num_bytes / STEP:.1f} TiB"
 
@@ -24,7 +24,7 @@ def seconds_text(seconds: float) -> str:
     >>> seconds_text(3.21), seconds_text(75), seconds_text(7260)
     ('3.2 s', '1 min 15 s', '2 h 1 min')
     """
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -3,11 +3,12 @@
 A layout raises `LayoutError` for a row it cannot take; the reader adds file and line.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graftwork.core.catalog import Catalog
 from graftwork.core.errors import Problem, SpecError, did_you_mean
+from graftwork.core.spec import is_whole_text
 from graftwork.data.records import ROLES
 
 Row = Mapping[str, object]
@@ -51,9 +52,19 @@ def recognised(keys: Sequence[str], where: str) -> str:
         hint = f"It fits {', '.join(fits)}: say which with data.layout."
         raise SpecError([Problem(where, list(keys), "keys of one layout", hint)])
     needed = {key for name in LAYOUTS for key in LAYOUTS[name].needs}
-    near = " ".join(filter(None, (did_you_mean(str(key), needed) for key in keys)))
+    near = nearest(keys, needed)
     known = "; ".join(f"{name}: {', '.join(LAYOUTS[name].needs)}" for name in LAYOUTS)
     raise SpecError([Problem(where, list(keys), "the keys of a layout we know", f"{near} Layouts: {known}.".strip())])
+
+
+def nearest(keys: Iterable[object], needed: Collection[str]) -> str:
+    """For each of `keys` that is none of `needed`, the one of them it is nearest to, if any.
+
+    >>> nearest(["promt", "completion"], ["prompt", "completion"])
+    "Did you mean 'prompt'?"
+    """
+    missing = [name for name in needed if name not in set(keys)]
+    return " ".join(filter(None, (did_you_mean(str(key), missing) for key in keys if key not in needed)))
 
 
 def text(row: Row, key: str, *, empty: bool = False) -> str:
@@ -63,6 +74,8 @@ def text(row: Row, key: str, *, empty: bool = False) -> str:
         return ""
     if not isinstance(value, str):
         raise LayoutError(key, value, "text")
+    if not is_whole_text(value):
+        raise LayoutError(key, value, "text without half characters")
     if not empty and not value.strip():
         raise LayoutError(key, value, "text that is not empty")
     return value
@@ -89,7 +102,17 @@ def _chat(row: Row) -> Turns:
         turns.append({"role": message["role"], "content": content})
     if turns[-1]["role"] != "assistant":
         raise LayoutError("messages", [t["role"] for t in turns], "a last turn of the assistant", "Nothing to learn.")
-    return turns
+    return _beside_messages(row, turns)
+
+
+def _beside_messages(row: Row, turns: Turns) -> Turns:
+    """`turns` with the system message that stands beside them in the row."""
+    if row.get("tools"):
+        raise LayoutError("tools", row["tools"], "a conversation without tools", "They are not written yet.")
+    system = text(row, "system", empty=True)
+    if system and turns[0]["role"] == "system":
+        raise LayoutError("system", system, "one system message", "There is one among the messages too.")
+    return [{"role": "system", "content": system}, *turns] if system else turns
 
 
 def _with_system(row: Row, user: str, answer: str) -> Turns:

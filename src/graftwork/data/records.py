@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from graftwork.core.digests import digest
 
@@ -11,13 +12,14 @@ ROLES = ("system", "user", "assistant", "tool")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a record comes from: a file, and the line or row in it, counted from 1."""
+    """Where a record comes from: a file, and the line (or entry of a list) in it, counted from 1."""
 
     file: str
     line: int
+    unit: Literal["line", "entry"] = "line"
 
     def __str__(self) -> str:
-        return f"{self.file} line {self.line}"
+        return f"{self.file} {self.unit} {self.line}"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Record:
     def prompt(self) -> tuple[Mapping[str, str], ...]:
         """The turns before the last answer."""
         return self.messages[:-1]
+
+    @property
+    def question(self) -> str:
+        """The turn before the last answer; empty when there is none."""
+        return self.prompt[-1]["content"] if self.prompt else ""
 
     @property
     def answer(self) -> str:

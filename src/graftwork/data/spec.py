@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator
 
+from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.core.spec import Spec
+from graftwork.data.layouts import LAYOUTS
 
 
 class HeldOut(Spec):
@@ -45,3 +47,10 @@ class DataSpec(Spec):
 
     max_tokens: int = Field(default=2048, ge=2)
     """Longest record in tokens; a longer one is refused, never cut. 512 to 4096 are usual."""
+
+    @field_validator("layout")
+    @classmethod
+    def _is_known(cls, layout: str | None) -> str | None:
+        if layout is not None and layout not in LAYOUTS:
+            raise SpecError([Problem("", layout, f"one of {', '.join(LAYOUTS)}", did_you_mean(layout, LAYOUTS))])
+        return layout

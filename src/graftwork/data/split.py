@@ -9,6 +9,9 @@ from graftwork.core.errors import Problem, SpecError
 from graftwork.data.records import Record
 from graftwork.data.spec import HeldOut
 
+FEWEST = 2
+"""Held-out records that are needed at least: from one, no spread can be estimated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -32,9 +35,9 @@ def split(records: Sequence[Record], held_out: HeldOut, *, seed: int) -> Split:
         train=tuple(r for r in records if r.digest not in held),
         evaluation=tuple(r for r in records if r.digest in held),
     )
-    if not result.train or not result.evaluation:
-        expected = "a share that leaves records on both sides"
-        hint = f"There are {len(contents)} different records."
+    if not result.train or len(result.evaluation) < FEWEST:
+        expected = f"a share that leaves records to train on and holds out at least {FEWEST}"
+        hint = f"There are {len(contents)} different records, {num_held} would be held out."
         raise SpecError([Problem("data.evaluation.fraction", held_out.fraction, expected, hint)])
     return result
 

@@ -27,7 +27,7 @@ class Answered:
 def exact_answers(records: Sequence[Record], answer: Answer) -> tuple[Estimate, list[Answered]]:
     """The share of `records`, at least two, that is answered word for word."""
     answered = [
-        Answered(prompt=record.prompt[-1]["content"], expected=record.answer, said=said)
+        Answered(prompt=record.question, expected=record.answer, said=said)
         for record, said in zip(records, answer(records), strict=True)
     ]
     return mean_of([float(one.is_exact) for one in answered]), answered

@@ -15,6 +15,7 @@ from graftwork.core.errors import ConflictError, IntegrityError
 from graftwork.core.files import read_json, write_json, write_text
 
 STATE = "run.json"
+FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +43,10 @@ class RunFolder:
 
     def __enter__(self) -> RunFolder:
         """Take the folder for this process. Raises ConflictError when another works in it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ConflictError(f"{self.path} cannot be a run's folder: a file is in the way.") from error
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -58,8 +62,10 @@ class RunFolder:
             return {}
         state: Any = read_json(self.path / STATE)
         try:
-            return {name: Done(**step) for name, step in state["steps"].items()}
-        except (TypeError, KeyError, AttributeError) as error:
+            if state["format"] != FORMAT:
+                raise ValueError(f"format {state['format']}")
+            return {name: _done(step) for name, step in state["steps"].items()}
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise IntegrityError(f"{self.path / STATE} is not as it was written. Move the folder away.") from error
 
     def still_done(self, name: str, inputs: Mapping[str, Any]) -> Done | None:
@@ -98,7 +104,7 @@ class RunFolder:
             }
             for step, d in steps.items()
         }
-        write_json(self.path / STATE, {"format": 1, "steps": fields})
+        write_json(self.path / STATE, {"format": FORMAT, "steps": fields})
         return done
 
     def keep_recipe(self, text: str) -> None:
@@ -116,3 +122,10 @@ class RunFolder:
         kept.parent.mkdir(parents=True, exist_ok=True)
         path.rename(kept)
         return kept
+
+
+def _done(step: Mapping[str, Any]) -> Done:
+    done = Done(**step)
+    if not (isinstance(done.inputs, str) and isinstance(done.outputs, dict) and isinstance(done.summary, dict)):
+        raise ValueError("a step of another form")
+    return done

@@ -13,7 +13,7 @@ from graftwork.data.encode import Encoded, encode
 from graftwork.data.records import Record
 from graftwork.data.sources import read_records
 from graftwork.data.spec import HeldOut
-from graftwork.data.split import Split, digest_of_records, overlap, split
+from graftwork.data.split import FEWEST, Split, digest_of_records, overlap, split
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.work import Work, write_records
 
@@ -61,9 +61,10 @@ def _read(work: Work) -> Split:
     held = read_records(Path(spec.evaluation), layout=spec.layout, system=spec.system)
     if shared := overlap(records, held):
         expected = "no record that is also trained on"
-        raise SpecError(
-            Problem(str(r.origin), r.prompt[-1]["content"] if r.prompt else r.answer, expected) for r in shared
-        )
+        raise SpecError(Problem(str(r.origin), r.question or r.answer, expected) for r in shared)
+    if len(held) < FEWEST:
+        expected = f"at least {FEWEST} records"
+        raise SpecError([Problem("data.evaluation", f"{len(held)} record", expected, "One shows no spread.")])
     return Split(tuple(records), tuple(held))
 
 

@@ -1,6 +1,5 @@
 """From a recipe file to a frozen request: preset under it, settings over it, all problems at once. No torch."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -10,7 +9,7 @@ from typing import Any, get_args
 from graftwork.core.digests import digest
 from graftwork.core.errors import NotFoundError, Problem, SpecError, did_you_mean
 from graftwork.core.recipe import mapping_of, overlaid, read_recipe, text_of, with_settings
-from graftwork.core.spec import parse, plain
+from graftwork.core.spec import parse, plain, plain_data
 from graftwork.pipeline.spec import PresetName, RunSpec
 
 HEADER = (
@@ -80,7 +79,7 @@ def grounded(raw: Mapping[str, Any], near: Path) -> tuple[dict[str, Any], list[P
     Args:
         near: the recipe's folder; where relative paths are looked for first.
     """
-    whole = json.loads(json.dumps(raw, default=str))
+    whole = plain_data(raw)
     problems = []
     for keys in PATHS:
         above = _above(whole, keys)
@@ -98,8 +97,28 @@ def grounded(raw: Mapping[str, Any], near: Path) -> tuple[dict[str, Any], list[P
 
 def _base(asked: str, near: Path) -> str:
     """A base that is a folder, beside the recipe or from the current folder, as a whole path; else as it is."""
-    folders = [f for f in (near / Path(asked).expanduser(), Path(asked).expanduser()) if f.is_dir()]
-    return str(folders[0].resolve()) if folders else asked
+    folders = [place for place in _places(asked, near) if place.is_dir()]
+    if len(folders) > 1:
+        hint = f"There are {' and '.join(map(str, folders))}; give the whole path."
+        raise SpecError([Problem("base", asked, "one folder", hint)])
+    return str(folders[0]) if folders else asked
+
+
+def _places(asked: str, near: Path) -> list[Path]:
+    """Where a path may lie: beside the recipe, and from the current folder.
+
+    Raises:
+        SpecError: no file can have this name.
+    """
+    try:
+        path = Path(asked).expanduser()
+        places = list(dict.fromkeys(p.resolve() for p in (near / path, Path.cwd() / path)))
+        for place in places:
+            place.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a null byte, an unknown ~user
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SpecError([Problem("path", asked, "a path that can be", str(reason))]) from error
+    return places
 
 
 def _above(whole: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -114,15 +133,14 @@ def find_file(asked: str, near: Path) -> Path:
         NotFoundError: at neither place.
         SpecError: at both, and they are not the same file.
     """
-    path = Path(asked).expanduser()
-    places = list(dict.fromkeys(p.resolve() for p in (near / path, Path.cwd() / path)))
+    places = _places(asked, near)
     found = [p for p in places if p.is_file()]
     if len(found) > 1:
         where = " and ".join(map(str, found))
         raise SpecError([Problem("data", asked, "one file", f"There are {where}; give the whole path.")])
     if not found:
         beside = [p.name for place in places if place.parent.is_dir() for p in place.parent.iterdir()]
-        near_name = did_you_mean(path.name, beside)
+        near_name = did_you_mean(Path(asked).name, beside)
         raise NotFoundError(f"Looked at {' and '.join(map(str, places))}. {near_name}".strip())
     return found[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,10 +63,7 @@ class Work:
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
     """Records as the following steps read them."""
-    rows = (
-        {"messages": [dict(m) for m in r.messages], "origin": {"file": r.origin.file, "line": r.origin.line}}
-        for r in records
-    )
+    rows = ({"messages": [dict(m) for m in r.messages], "origin": asdict(r.origin)} for r in records)
     write_jsonl(path, rows)
 
 

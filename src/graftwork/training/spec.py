@@ -1,5 +1,6 @@
 """How one adapter is trained."""
 
+from fractions import Fraction
 from math import ceil
 from typing import Annotated
 
@@ -81,4 +82,4 @@ class TrainSpec(Spec):
         """Optimizer steps for a training set of `num_records`."""
         if self.steps is not None:
             return self.steps
-        return max(1, ceil((self.epochs or 1.0) * num_records / self.records_per_step))
+        return max(1, ceil(Fraction(str(self.epochs or 1)) * num_records / self.records_per_step))

@@ -70,7 +70,7 @@ def test_written_json_reads_back(tmp_path: Path):
 def test_reading_a_file_that_is_not_there_says_so(tmp_path: Path):
     with pytest.raises(NotFoundError) as caught:
         read_json(tmp_path / "x.json")
-    assert str(caught.value) == f"{tmp_path / 'x.json'} is not there."
+    assert str(caught.value) == f"{tmp_path / 'x.json'} is not there, or is no file."
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe", b"[" * 100_000, b"9" * 5000])

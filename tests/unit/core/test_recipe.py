@@ -66,7 +66,7 @@ def test_broken_yaml_is_refused_with_its_line(tmp_path: Path, text: str, said: s
     assert refused(text, tmp_path / "r.yaml") == said
 
 
-@pytest.mark.parametrize("text", ["a: 2020-13-45\n", "a: \x01\n", f"a: {'9' * 5000}\n", "a: " + "[" * 1500])
+@pytest.mark.parametrize("text", ["a: 2020-13-45\n", "a: \x01\n", f"a: {'9' * 5000}\n", "a: " + "[" * 400])
 def test_yaml_that_holds_no_possible_value_is_refused(tmp_path: Path, text: str):
     said = refused(text, tmp_path / "r.yaml")
     assert said.startswith("r.yaml")

@@ -16,7 +16,16 @@ def refused(*settings: str) -> str:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("16", 16), ("2e-4", 2e-4), ("no", "no"), ("010", 10), ("null", None), ("", None), ("a=b", "a=b"), ("[1, 2]", [1, 2])],
+    [
+        ("16", 16),
+        ("2e-4", 2e-4),
+        ("no", "no"),
+        ("010", 10),
+        ("null", None),
+        ("", None),
+        ("a=b", "a=b"),
+        ("[1, 2]", [1, 2]),
+    ],
 )
 def test_a_setting_is_read_as_yaml(text: str, value: object):
     assert with_settings(RECIPE, [f"adapter.rank={text}"])["adapter"] == {"method": "lora", "rank": value}

@@ -69,10 +69,7 @@ def test_a_chat_keeps_every_turn_in_order(tmp_path: Path):
 
 def test_a_system_message_beside_the_messages_of_a_chat_is_not_passed_over_in_silence(tmp_path: Path):
     row = {"messages": [USER, ANSWER], "system": "s"}
-    try:
-        assert turns(tmp_path, row)[0] == ("system", "s")
-    except SpecError as error:
-        assert "system" in str(error)
+    assert turns(tmp_path, row)[0] == ("system", "s")  # to refuse it would do as well
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,9 @@ def test_half_a_character_is_refused_by_file_and_line(tmp_path: Path):
     assert said[0].startswith("x.jsonl line 2")
 
 
-@pytest.mark.parametrize(("name", "content"), [("x.jsonl", "{}"), ("x.json", "{}")])
-def test_a_number_too_long_to_read_is_refused_by_file(tmp_path: Path, name: str, content: str):
-    assert refused(tmp_path / name, content.replace("}", f'"a":{"9" * 5000}}}'))[0].startswith(f"{name} line 1")
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
+def test_a_number_too_long_to_read_is_refused_by_file(tmp_path: Path, name: str):
+    assert refused(tmp_path / name, "9" * 5000)[0].startswith(name)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,7 @@ def test_a_file_without_records_is_refused(tmp_path: Path, name: str, content: s
 
 def test_an_unknown_ending_is_refused_with_those_there_are(tmp_path: Path):
     (said,) = refused(tmp_path / "x.txt", ROW)
-    assert said == f"data file = '{tmp_path}/x.txt': expected a file that ends in .csv, .json, .jsonl".replace(
-        f"{tmp_path}/", ""
-    )
+    assert said == "data file = 'x.txt': expected a file that ends in .csv, .json, .jsonl"
 
 
 def test_a_file_that_is_not_there_is_refused_with_the_nearest_name(tmp_path: Path):

@@ -1,0 +1,95 @@
+"""A merged model is base and adapter in one, and the base stays as it is."""
+
+import pytest
+import torch
+from tests.support.tiny_base import FAMILIES
+from transformers import AutoModelForCausalLM
+
+from graftwork.adapters.bank import AdapterBank
+from graftwork.adapters.merge import merged_model, proof
+
+CLOSE = {"float64": 1e-10, "float32": 1e-4}
+
+
+@pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_merged_is_applied(load, lively, logits, base_logits, tokens_BT, family, dtype):
+    bank, tokens = AdapterBank(load(family, dtype)), tokens_BT()
+    handle = lively(bank, rank={"kind": "tiered", "bottom": 1, "middle": 2, "top": 3}, scaling="rank_stabilised")
+    digest, before = bank.base.tensor_digest(), base_logits(bank.base, tokens)
+    applied = logits(bank, tokens, [handle] * 2)
+    merged = merged_model(bank.base.model, bank[handle])
+    with torch.no_grad():
+        found = merged(input_ids=tokens).logits
+    torch.testing.assert_close(found, applied, rtol=0, atol=CLOSE[dtype])
+    assert (found - before).abs().max() > 0.1
+    assert bank.base.tensor_digest() == digest
+    assert torch.equal(base_logits(bank.base, tokens), before)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_merged_model_opens_without_us(tmp_path, load, lively, tokens_BT, family):
+    bank = AdapterBank(load(family))
+    merged = merged_model(bank.base.model, bank[lively(bank)])
+    merged.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64)
+    with torch.no_grad():
+        found, expected = again(input_ids=tokens_BT()).logits, merged(input_ids=tokens_BT()).logits
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in merged.state_dict().items())
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_merged_model_has_no_hooks_and_shares_no_memory(load, lively):
+    bank = AdapterBank(load())
+    handle = lively(bank)
+    merged = merged_model(bank.base.model, bank[handle])
+    assert not any(module._forward_hooks for module in merged.modules())
+    assert sum(len(m._forward_hooks) for m in bank.base.model.modules()) == len(bank[handle].placed)
+    ours, theirs = bank.base.model.state_dict(), merged.state_dict()
+    assert not {t.data_ptr() for t in ours.values()} & {t.data_ptr() for t in theirs.values()}
+
+
+def test_a_merged_model_ignores_the_route_of_the_moment(load, lively, tokens_BT):
+    bank = AdapterBank(load())
+    handle = lively(bank)
+    merged = merged_model(bank.base.model, bank[handle])
+    with torch.no_grad():
+        outside = merged(input_ids=tokens_BT()).logits
+        with bank.route([handle] * 2):
+            assert torch.equal(merged(input_ids=tokens_BT()).logits, outside)
+
+
+def test_a_merge_into_bfloat16_rounds_once(load, lively):
+    bank = AdapterBank(load("llama", "bfloat16"))
+    handle = lively(bank)
+    merged = dict(merged_model(bank.base.model, bank[handle]).named_modules())
+    for name, here in bank[handle].placed.items():
+        weight = bank.base.model.get_submodule(name).weight.double()
+        exact = weight + here.spec.scale * here.params["b_OR"].double() @ here.params["a_RI"].double()
+        error = (merged[name].weight.double() - exact).abs()
+        assert (error <= exact.abs() * 2**-8 + 1e-6).all()  # half a unit in the last place of bfloat16 is 2**-9
+
+
+def test_nothing_in_the_base_asks_for_gradients_after_a_merge(load, lively):
+    bank = AdapterBank(load())
+    handle = lively(bank)
+    leaves = [t.requires_grad_() for _, t in bank[handle].tensors()]
+    merged = merged_model(bank.base.model, bank[handle])
+    assert not any(p.requires_grad or p.grad_fn for p in merged.parameters())
+    assert all(leaf.grad is None for leaf in leaves)
+
+
+def test_the_proof_counts_what_differs():
+    applied = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    found = proof(applied, torch.tensor([[2.0, 0.0], [1.5, 1.0]]))
+    p, q = torch.softmax(applied[1].double(), 0), torch.softmax(torch.tensor([1.5, 1.0]).double(), 0)
+    assert found.num_positions == 2
+    assert found.max_logit_difference == 1.5
+    assert found.agreement_frac == 0.5
+    assert found.mean_kl_nats == pytest.approx(float((p * (p / q).log()).sum()) / 2)
+
+
+def test_the_same_logits_differ_in_nothing():
+    same = torch.randn(5, 7)
+    found = proof(same, same.clone())
+    assert (found.max_logit_difference, found.mean_kl_nats, found.agreement_frac) == (0.0, 0.0, 1.0)
