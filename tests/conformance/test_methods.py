@@ -6,9 +6,9 @@ from typing import Literal, Union, get_args, get_origin
 import pytest
 import torch
 
+from graftwork.adapters import methods
 from graftwork.adapters.adapter import Adapter, Placed, fresh, places_of, resolved
 from graftwork.adapters.method import METHODS
-from graftwork.adapters.methods import __all__ as METHOD_FILES
 from graftwork.adapters.route import Route, segments
 from graftwork.adapters.sites import linear_output
 from graftwork.base.facts import BaseFacts, LinearPlace
@@ -63,7 +63,7 @@ def inputs(dtype=torch.float64, num_tokens=5):
 
 
 def test_its_file_is_imported_by_name(method):
-    assert method.name in METHOD_FILES
+    assert method.name in methods.__all__
 
 
 def test_it_says_where_its_mathematics_comes_from(method):

@@ -127,7 +127,9 @@ def test_a_bfloat16_loss_is_summed_in_float32(load, tokens_BT, is_target_BT):
         logits = base.model(input_ids=tokens_BT(3)).logits.float()
     labels = tokens_BT(3).masked_fill(~is_target_BT, -100)
     expected = cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), reduction="sum")
-    torch.testing.assert_close(found, expected, rtol=1e-2, atol=0)  # logits of another matrix shape; measured 1e-3
+    torch.testing.assert_close(
+        found, expected, rtol=1e-3, atol=0
+    )  # another matrix shape may round otherwise; measured 0
 
 
 def test_a_body_without_a_head_is_refused(load):

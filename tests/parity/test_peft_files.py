@@ -13,7 +13,7 @@ from graftwork.adapters.files import read_adapter, write_adapter
 from graftwork.core.errors import SpecError
 
 CLOSE = {"float64": {"rtol": 1e-10, "atol": 1e-10}, "float32": {"rtol": 0, "atol": 1e-4}}
-"""float32: PEFT adds in another order; measured 4e-6 at most."""
+"""float32: PEFT adds in another order; measured 2.1e-6 at most."""
 
 TIERED = {"kind": "tiered", "bottom": 2, "middle": 3, "top": 5}
 QUERY = {"llama": "q_proj", "qwen2": "q_proj", "gemma3": "q_proj", "gpt2": "c_attn", "neox": "query_key_value"}

@@ -103,8 +103,8 @@ def test_ten_steps_are_those_of_peft_and_torch(load, lora, records, schedule):
         norms.append(norm)
     assert report.step == 10
     assert max(norms) > 0.5  # so that clipping had something to do
-    for name, tensor in ours.params.items():  # measured 1e-11; a hundred times the last place, times ten steps
-        torch.testing.assert_close(tensor.detach(), pairs[name].detach(), rtol=0, atol=1e-9)
+    for name, tensor in ours.params.items():  # the loss is summed in another order; measured 1.5e-14
+        torch.testing.assert_close(tensor.detach(), pairs[name].detach(), rtol=0, atol=1e-12)
         assert (tensor.detach() - started[name]).abs().max() > 1e-3
 
 
@@ -135,9 +135,8 @@ def test_however_a_step_is_cut_its_gradient_is_the_same(load, lora, records, cut
     whole, losses = gradients(12, 1)
     pieces, piece_losses = gradients(*cut)
     assert piece_losses == pytest.approx(losses, abs=1e-12)
-    # step 2 starts where Adam's first step, a sign of the gradient, has magnified the last place
-    torch.testing.assert_close(pieces[: len(pieces) // 2], whole[: len(whole) // 2], rtol=1e-9, atol=1e-13)
-    torch.testing.assert_close(pieces, whole, rtol=1e-6, atol=1e-8)
+    assert len(pieces) == 2 * 42
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)  # added in another order; measured 3e-16
 
 
 def test_training_lowers_the_loss(load, lora, records):

@@ -112,6 +112,13 @@ def load_chat(folder: Path) -> ChatFormat:
     return ChatFormat(tokenizer, template, _stop_ids(tokenizer, folder))
 
 
+def context_tokens(folder: Path) -> int | None:
+    """The longest input that the positions of the base in `folder` allow; None when its config sets no limit."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    return limit
+
+
 def facts_from_config(folder: Path) -> BaseFacts:
     """Facts about the base in `folder` from its config alone: no weight is read."""
     try:

@@ -44,7 +44,7 @@ def encode(records: Sequence[Record], render: Render, *, max_tokens: int) -> lis
             continue
         one = Encoded(tuple(tokens_T), tuple(is_target_T), record.origin)
         if len(one.tokens_T) > max_tokens:
-            expected = f"at most data.max_tokens = {max_tokens} tokens"
+            expected = f"at most {max_tokens} tokens (data.max_tokens, or the base's context)"
             problems.append(Problem(str(record.origin), f"{len(one.tokens_T)} tokens", expected, "Nothing is cut."))
         elif not one.num_targets:
             expected = "at least one token to learn"

@@ -47,7 +47,7 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
     bank = AdapterBank(work.base)
     handle = bank.load(work.folder.path / ADAPTER)
     records = read_prepared(work.folder.path / EVALUATION)
-    encoded = encode(records, work.chat.marked, max_tokens=spec.data.max_tokens)
+    encoded = encode(records, work.chat.marked, max_tokens=work.max_tokens)
     result = {"loss": _losses(work, bank, handle, encoded), **_answers(work, bank, handle, records)}
     bank.remove(handle)
     write_json(work.folder.path / RESULT, result)

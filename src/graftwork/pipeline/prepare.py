@@ -70,8 +70,7 @@ def _read(work: Work) -> Split:
 
 def _encoded(work: Work, records: Split) -> tuple[list[Encoded], list[Encoded]]:
     """Both sides as tokens: a record that cannot be used stops the run here, before anything is spent."""
-    max_tokens = work.spec.data.max_tokens
-    together = encode([*records.train, *records.evaluation], work.chat.marked, max_tokens=max_tokens)
+    together = encode([*records.train, *records.evaluation], work.chat.marked, max_tokens=work.max_tokens)
     return together[: len(records.train)], together[len(records.train) :]
 
 

@@ -155,7 +155,7 @@ def _save(trained: Trained, step: int) -> None:
 
 def _records(work: Work) -> list[Encoded]:
     prepared = read_prepared(work.folder.path / TRAIN)
-    return encode(prepared, work.chat.marked, max_tokens=work.spec.data.max_tokens)
+    return encode(prepared, work.chat.marked, max_tokens=work.max_tokens)
 
 
 def _keep_until(metrics: Path, step: int) -> None:

@@ -44,6 +44,13 @@ class Work:
         return load_chat(self.base_folder)
 
     @cached_property
+    def max_tokens(self) -> int:
+        """The longest record that can be used: as asked for, and within the base's context."""
+        from graftwork.base.load import context_tokens
+
+        return min(self.spec.data.max_tokens, context_tokens(self.base_folder) or self.spec.data.max_tokens)
+
+    @cached_property
     def fingerprint(self) -> Fingerprint:
         """What identifies the base."""
         return fingerprint(self.base_folder)
