@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/lora_step.py [--steps 6] [--rank 8] [--rows 8] [--tokens 96]
 
-Both train all linear layers of the bundled base in bfloat16 with float32 adapters, on the same random tokens, the loss over the
-same last quarter of each row. PEFT computes logits at every position, as `model(..., labels=...)` does; ours where there is a
-target. Writes benchmarks/results/lora_step_<machine>.json.
+Both train all linear layers of the bundled base in bfloat16 with float32 adapters, on the same random tokens, the loss over
+the same last quarter of each row. PEFT computes logits at every position, as `model(..., labels=...)` does; ours where there
+is a target. Writes benchmarks/results/lora_step_<machine>.json.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def ours(rank: int, tokens_BT: torch.Tensor, is_target_BT: torch.Tensor) -> Call
             loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
@@ -60,7 +60,7 @@ def peft(rank: int, tokens_BT: torch.Tensor, is_target_BT: torch.Tensor) -> Call
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
@@ -98,7 +98,8 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"lora_step_{platform.machine()}_{torch.get_num_threads()}cpu.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"ours is {result['ratio_median']:.2f} x as fast ({min(ratios):.2f} to {max(ratios):.2f}, n={told.steps}); {path}")
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}, n={told.steps}"
+    print(f"ours is {result['ratio_median']:.2f} x as fast ({spread}); {path.name}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python examples/flat_lora.py BASE_FOLDER RECORDS.jsonl
 
-It trains q, k, v and all other linear layers of the stack with rank 4 on prompt/completion records, and prints the loss of
-each step. tests/e2e/test_flat_twin.py holds that `graftwork train` reaches the same losses from the same recipe.
+It trains all linear layers of the stack with rank 4 on prompt/completion records, and prints the loss of each step.
+tests/e2e/test_flat_twin.py holds that `graftwork train` reaches the same losses from the same recipe.
 """
 
 import hashlib
@@ -52,9 +52,7 @@ def flat_lora(base_folder: str, records_file: str) -> list[float]:
             a_RI = torch.empty(RANK, module.in_features).uniform_(-bound, bound, generator=generator).requires_grad_()
             b_OR = torch.zeros(module.out_features, RANK).requires_grad_()
             module.register_forward_hook(
-                lambda _, inputs, output, a_RI=a_RI, b_OR=b_OR: (
-                    output + ALPHA / RANK * inputs[0] @ a_RI.T @ b_OR.T
-                )
+                lambda _, inputs, output, a_RI=a_RI, b_OR=b_OR: output + ALPHA / RANK * inputs[0] @ a_RI.T @ b_OR.T
             )
             pairs += [a_RI, b_OR]
     optimizer = torch.optim.AdamW(pairs, lr=RATE, weight_decay=0.0)

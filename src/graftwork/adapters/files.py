@@ -90,7 +90,9 @@ def read_card(folder: Path) -> Card | None:
     if not (folder / CARD).is_file():
         return None
     try:
-        return parse(Card, read_json(folder / CARD))
+        card = parse(Card, read_json(folder / CARD))
+        parse(LoraSpec, card.spec)
+        return card
     except SpecError as error:
         raise IntegrityError(f"{folder / CARD} is not as it was written:\n{error}") from error
 

@@ -7,24 +7,23 @@ refused: an adapter is loaded whole or not at all.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.methods.lora import LoraSpec
 from graftwork.adapters.targets import CLOSED_ROLES
-from graftwork.base.facts import BaseFacts
+from graftwork.base.facts import BaseFacts, LinearPlace
 from graftwork.core.errors import Problem, SpecError, did_you_mean
-from graftwork.core.spec import parse
+from graftwork.core.spec import Spec, parse, plain
+
+T = TypeVar("T")
 
 PREFIX = "base_model.model."
 TENSOR = {"a_RI": "lora_A.weight", "b_OR": "lora_B.weight"}
 FILE = "adapter_config.json"
-
-READ = {
-    "r", "lora_alpha", "lora_dropout", "use_rslora", "rank_pattern", "alpha_pattern", "target_modules",
-    "exclude_modules", "layers_to_transform", "layers_pattern", "peft_type", "init_lora_weights", "task_type",
-}  # fmt: skip
-"""Keys that say what the adapter computes or where."""
 
 WITHOUT_EFFECT = {
     "peft_version", "base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "fan_in_fan_out",
@@ -41,8 +40,87 @@ OFF = {
 }  # fmt: skip
 """Keys that ask for more than plain LoRA, and the value (or anything empty) that asks for nothing."""
 
-INITS_THAT_KEEP_THE_BASE = {True, False, None, "gaussian", "orthogonal", "eva"}
+INITS_THAT_KEEP_THE_BASE = (True, False, "gaussian", "orthogonal", "eva", "true", "false")
 """PEFT's other initialisations change the base's weights, so their tensors mean nothing on the base itself."""
+
+
+MAY_BE_NULL = ("task_type", "rank_pattern", "alpha_pattern", "exclude_modules", "layers_to_transform", "layers_pattern")
+"""Keys that PEFT writes as null when nothing is asked."""
+
+
+def _form(value: object) -> str:
+    return {str: "a pattern", int: "a number"}.get(type(value), "a list")
+
+
+Patterns = Annotated[
+    Annotated[str, Tag("a pattern")] | Annotated[tuple[str, ...], Tag("a list")],
+    Discriminator(_form),
+]
+Layers = Annotated[
+    Annotated[int, Tag("a number")] | Annotated[tuple[int, ...], Tag("a list")],
+    Discriminator(_form),
+]
+
+
+class PeftLora(Spec):
+    """The keys of PEFT's LoRA config that say what the adapter computes or where."""
+
+    peft_type: Literal["LORA"]
+    """Says which method this is."""
+
+    task_type: str | None = None
+    """What PEFT wraps the model for; changes nothing here."""
+
+    r: int = Field(default=8, ge=1)
+    """Rank."""
+
+    lora_alpha: float = Field(default=8.0, gt=0)
+    """Strength."""
+
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the update's inputs zeroed while training."""
+
+    use_rslora: bool = False
+    """Whether the scale is rank-stabilised."""
+
+    rank_pattern: dict[str, int] = Field(default_factory=dict)
+    """Ranks of places that a pattern matches."""
+
+    alpha_pattern: dict[str, float] = Field(default_factory=dict)
+    """Strengths of places that a pattern matches."""
+
+    target_modules: Patterns
+    """Names of layers, or a regular expression."""
+
+    exclude_modules: Patterns = ()
+    """Names of layers to leave out, or a regular expression."""
+
+    layers_to_transform: Layers | None = None
+    """Numbers of the layers to adapt."""
+
+    layers_pattern: Patterns = ()
+    """Name of the list of layers."""
+
+    init_lora_weights: bool | str = True
+    """How the tensors started."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "PeftLora":
+        problems = []
+        if self.init_lora_weights not in INITS_THAT_KEEP_THE_BASE:
+            hint = "It changes the base's weights; save it from PEFT with path_initial_model_for_weight_conversion."
+            expected = "an initialisation that keeps the base"
+            problems.append(Problem("init_lora_weights", self.init_lora_weights, expected, hint))
+        for key in ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"):
+            value = getattr(self, key)
+            for pattern in [value] if isinstance(value, str) else value:
+                try:
+                    re.compile(pattern)
+                except (re.error, RecursionError) as error:
+                    problems.append(Problem(key, pattern, "a name or a regular expression", str(error)))
+        if problems:
+            raise SpecError(problems)
+        return self
 
 
 def config_of(adapter: Adapter, facts: BaseFacts, base_ref: str) -> dict[str, Any]:
@@ -76,14 +154,8 @@ def specs_from(config: Mapping[str, Any], facts: BaseFacts, init: str = "kaiming
     Raises:
         SpecError: a key is unknown, asks for more than LoRA, or has a value that makes no sense; all of them.
     """
-    problems = list(_problems(config))
-    places = [] if problems else _places(config, facts)
-    if not problems and not places:
-        hint = f"Names here: {', '.join(sorted({p.name.rpartition('.')[2] for p in facts.places}))}."
-        problems.append(Problem(f"{FILE}: target_modules", config.get("target_modules"), "layers of this base", hint))
-    if problems:
-        raise SpecError(problems)
-    return {name: _spec_at(name, config, init) for name in places}
+    read = _read(config)
+    return {name: _spec_at(name, read, init) for name in _places(read, facts)}
 
 
 def tensor_name(place: str, param: str) -> str:
@@ -95,93 +167,97 @@ def tensor_name(place: str, param: str) -> str:
     return f"{PREFIX}{place}.{TENSOR[param]}"
 
 
-def _problems(config: Mapping[str, Any]) -> Iterator[Problem]:
-    known = READ | WITHOUT_EFFECT | OFF.keys()
+def _read(config: Mapping[str, Any]) -> PeftLora:
+    """The keys of a config that say what is computed and where, each of its type.
+
+    Raises:
+        SpecError: everything that is wrong with it.
+    """
     if config.get("peft_type") != "LORA":
-        yield Problem(
-            f"{FILE}: peft_type",
-            config.get("peft_type"),
-            "'LORA'",
-            "Other methods are not read from PEFT files.",
-        )
-        return
-    for key in config.keys() - known:
-        yield Problem(f"{FILE}: {key}", config[key], "a key of PEFT 0.21", did_you_mean(key, known))
-    for key, off in OFF.items():
-        if (value := config.get(key, off)) != off and value not in (None, [], {}, False):
-            yield Problem(f"{FILE}: {key}", value, repr(off), "This asks for more than LoRA on linear layers.")
-    if (init := config.get("init_lora_weights", True)) not in INITS_THAT_KEEP_THE_BASE:
-        hint = "It changes the base's weights; save it from PEFT with path_initial_model_for_weight_conversion."
-        yield Problem(f"{FILE}: init_lora_weights", init, "an initialisation that keeps the base", hint)
-    if not isinstance(config.get("target_modules"), str | list):
-        yield Problem(f"{FILE}: target_modules", config.get("target_modules"), "a list of names or a pattern")
-    for key in ("rank_pattern", "alpha_pattern"):
-        if not isinstance(config.get(key) or {}, dict):
-            yield Problem(f"{FILE}: {key}", config[key], "a mapping of patterns to numbers")
-    for key in ("target_modules", "exclude_modules", "rank_pattern", "alpha_pattern"):
-        yield from _pattern_problems(key, config.get(key))
-
-
-def _pattern_problems(key: str, value: object) -> Iterator[Problem]:
-    patterns = [value] if isinstance(value, str) else list(value or ()) if isinstance(value, list | dict) else []
-    for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError, RecursionError) as error:
-            yield Problem(f"{FILE}: {key}", pattern, "a name or a regular expression", str(error))
-
-
-def _places(config: Mapping[str, Any], facts: BaseFacts) -> list[str]:
-    return [
-        place.name
-        for place in facts.places
-        if _is_target(place.name, config, is_head=place.role in CLOSED_ROLES)
-        and not _named(place.name, config.get("exclude_modules") or [])
+        hint = "Other methods are not read from PEFT files."
+        raise SpecError([Problem(f"{FILE}: peft_type", config.get("peft_type"), "'LORA'", hint)])
+    known = PeftLora.model_fields.keys() | WITHOUT_EFFECT | OFF.keys()
+    problems = [
+        Problem(f"{FILE}: {key}", config[key], "a key of PEFT 0.21", did_you_mean(key, known))
+        for key in sorted(config.keys() - known)
     ]
+    problems += [
+        Problem(f"{FILE}: {key}", config[key], repr(off), "This asks for more than LoRA on linear layers.")
+        for key, off in OFF.items()
+        if key in config and config[key] != off and config[key] not in (None, [], {}, False)
+    ]
+    nothing = {key for key in MAY_BE_NULL if config.get(key) is None}
+    told = {key: value for key, value in config.items() if key in PeftLora.model_fields.keys() - nothing}
+    try:
+        read = parse(PeftLora, told)
+    except SpecError as error:
+        problems += [replace(p, path=f"{FILE}: {p.path}") for p in error.problems]
+    if problems:
+        raise SpecError(problems)
+    return read
 
 
-def _is_target(name: str, config: Mapping[str, Any], *, is_head: bool) -> bool:
-    targets = config["target_modules"]
+def _places(config: PeftLora, facts: BaseFacts) -> list[str]:
+    """Names of the places that the config means.
+
+    Raises:
+        SpecError: it means none, or one that cannot be adapted.
+    """
+    chosen = [p for p in facts.places if _is_target(p, config) and not _named(p.name, config.exclude_modules)]
+    problems = [
+        Problem(f"{FILE}: target_modules", place.name, f"layers that can be adapted; this is the base's {place.role}")
+        for place in chosen
+        if place.role in CLOSED_ROLES
+    ]
+    if not chosen:
+        hint = f"Names here: {', '.join(sorted({p.name.rpartition('.')[2] for p in facts.places}))}."
+        asked = plain(config)["target_modules"]
+        problems = [Problem(f"{FILE}: target_modules", asked, "layers of this base", hint)]
+    if problems:
+        raise SpecError(problems)
+    return [place.name for place in chosen]
+
+
+def _is_target(place: LinearPlace, config: PeftLora) -> bool:
+    targets = config.target_modules
     if targets == "all-linear":
-        return not is_head
-    if not _named(name, targets):
+        return place.role != "head"
+    if not _named(place.name, targets):
         return False
-    layers = config.get("layers_to_transform")
-    if isinstance(targets, str) or name in targets or layers in (None, []):
+    layers = config.layers_to_transform
+    if isinstance(targets, str) or place.name in targets or layers in (None, ()):
         return True
-    patterns = config.get("layers_pattern") or [r"[^.]*"]
+    patterns = config.layers_pattern or (r"[^.]*",)
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        if found := re.match(rf"(?:^|.*?\.){pattern}\.(\d+)\.", name):
-            return int(found.group(1)) in ([layers] if isinstance(layers, int) else layers)
+        if found := re.match(rf"(?:^|.*?\.){pattern}\.(\d+)\.", place.name):
+            return int(found.group(1)) in ([layers] if isinstance(layers, int) else layers or ())
     return False
 
 
-def _named(name: str, targets: str | list[str]) -> bool:
+def _named(name: str, targets: str | tuple[str, ...]) -> bool:
     if isinstance(targets, str):
         return re.fullmatch(targets, name) is not None
     return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
-def _spec_at(name: str, config: Mapping[str, Any], init: str) -> LoraSpec:
+def _spec_at(name: str, config: PeftLora, init: str) -> LoraSpec:
     raw = {
         "method": "lora",
-        "rank": _by_pattern(name, config.get("rank_pattern"), config.get("r", 8)),
-        "alpha": _by_pattern(name, config.get("alpha_pattern"), config.get("lora_alpha", 8)),
-        "dropout": config.get("lora_dropout", 0.0),
-        "scaling": "rank_stabilised" if config.get("use_rslora") else "classic",
+        "rank": _by_pattern(name, config.rank_pattern, config.r),
+        "alpha": _by_pattern(name, config.alpha_pattern, config.lora_alpha),
+        "dropout": config.lora_dropout,
+        "scaling": "rank_stabilised" if config.use_rslora else "classic",
         "init": init,
     }
     try:
         return parse(LoraSpec, raw)
     except SpecError as error:
-        raise SpecError(
-            [Problem(f"{FILE}: {p.path} at {name}", p.value, p.expected, p.hint) for p in error.problems]
-        ) from error
+        raise SpecError(replace(p, path=f"{FILE}: {p.path} at {name}") for p in error.problems) from error
 
 
-def _by_pattern(name: str, patterns: Mapping[str, Any] | None, default: object) -> object:
+def _by_pattern(name: str, patterns: Mapping[str, T], default: T) -> T:
     """The value of the first pattern that matches the end of `name`, as PEFT looks it up."""
-    for pattern, value in (patterns or {}).items():
+    for pattern, value in patterns.items():
         if re.match(rf"(.*\.)?({pattern})$", name):
             return value
     return default

@@ -84,4 +84,5 @@ def rank_at(plan: int | Uniform | Tiered, layer: int | None, num_layers: int) ->
     # with exact thirds of a stack, rounding keeps the tiers equal where floats alone would not
     if layer < round(plan.bottom_frac * num_layers):
         return plan.bottom
-    return plan.top if layer >= num_layers - round(plan.top_frac * num_layers) else plan.middle
+    # the top tier begins where the two below it end, so that fractions that fill the stack leave no middle
+    return plan.top if layer >= round((1 - plan.top_frac) * num_layers) else plan.middle

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Literal
 
 from graftwork.core.errors import WorkError
 
 if TYPE_CHECKING:
     from graftwork.adapters.adapter import Adapter, Placed
+
+
+Unit = Literal["rows", "tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ class Route:
     It holds its adapters itself: one removed from the bank stays whole until the last route that uses it is gone.
     """
 
-    def __init__(self, segments: Iterable[Segment], *, training: bool) -> None:
+    def __init__(self, segments: Iterable[Segment], *, unit: Unit, training: bool) -> None:
         self.segments = tuple(segments)
+        self.unit = unit
         self.num_units = self.segments[-1].end if self.segments else 0
         self.training = training
         self._at: dict[str, tuple[tuple[int, int, Placed | None], ...]] = {}
@@ -41,15 +46,22 @@ class Route:
             self._at[place] = tuple(here) if any(placed for _, _, placed in here) else ()
         return self._at[place]
 
-    def tokens_per_unit(self, num_tokens: int, place: str) -> int:
+    def tokens_per_unit(self, shape: Sequence[int], place: str) -> int:
         """How many tokens of this layer's input each unit has.
 
+        Args:
+            shape: of the input, features last. With two dimensions or fewer the rows lie one after another.
+
         Raises:
-            WorkError: the batch has other rows than the route.
+            WorkError: the batch has other rows, or other tokens, than the route.
         """
+        num_tokens = prod(shape[:-1])
         per_unit, rest = divmod(num_tokens, self.num_units)
-        if rest or not per_unit:
-            raise WorkError(f"{place} saw {num_tokens} tokens, but the route has {self.num_units} rows.")
+        rows_differ = self.unit == "rows" and len(shape) > 2 and shape[0] != self.num_units
+        tokens_differ = self.unit == "tokens" and num_tokens != self.num_units
+        if rest or not per_unit or rows_differ or tokens_differ:
+            seen = f"{shape[0]} rows" if rows_differ else f"{num_tokens} tokens"
+            raise WorkError(f"{place} saw {seen}, but the route has {self.num_units} {self.unit}.")
         return per_unit
 
 

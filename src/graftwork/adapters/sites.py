@@ -32,7 +32,7 @@ def linear_output(route: Route, place: str, module: nn.Module, x: Tensor, base: 
     if not owners:
         return base
     x_NI, base_NO = x.reshape(-1, x.shape[-1]), base.reshape(-1, base.shape[-1])
-    per_unit = route.tokens_per_unit(x_NI.shape[0], place)
+    per_unit = route.tokens_per_unit(x.shape, place)
     pieces = []
     for start, end, placed in owners:
         rows = slice(start * per_unit, end * per_unit)

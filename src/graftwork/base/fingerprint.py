@@ -25,6 +25,12 @@ VOLATILE_CONFIG = (
 )
 """Config keys that change nothing about what the base computes from given weights."""
 
+VOLATILE_TOKENIZER = {
+    "chat_template", "name_or_path", "tokenizer_class", "transformers_version", "is_local", "backend",
+    "local_files_only", "processor_class", "_commit_hash",
+}  # fmt: skip
+"""Tokenizer settings that change no token; the template has a digest of its own."""
+
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -66,9 +72,10 @@ def fingerprint(folder: Path) -> Fingerprint:
     if not isinstance(config, dict):
         raise IntegrityError(f"{folder / 'config.json'} is no mapping.")
     steady = {key: value for key, value in config.items() if key not in VOLATILE_CONFIG}
-    tokenizer = {n: digest_of_file(folder / n) for n in TOKENIZER_FILES if (folder / n).is_file()}
+    tokenizer: dict[str, object] = {n: digest_of_file(folder / n) for n in TOKENIZER_FILES if (folder / n).is_file()}
+    tokenizer["settings"] = {k: v for k, v in _tokenizer_config(folder).items() if k not in VOLATILE_TOKENIZER}
     return Fingerprint(
-        weights=digest(dict(sorted(tensor_digests(folder)))),
+        weights=digest(_each_once(tensor_digests(folder), folder)),
         config=digest(steady),
         tokenizer=digest(tokenizer),
         template=digest(template_in(folder)),
@@ -79,10 +86,23 @@ def template_in(folder: Path) -> object:
     """The chat template of the base in `folder`, read without loading its tokenizer; empty when it has none."""
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text("utf-8")
+    return _tokenizer_config(folder).get("chat_template") or ""
+
+
+def _tokenizer_config(folder: Path) -> dict[str, Any]:
     if not (folder / "tokenizer_config.json").is_file():
-        return ""
+        return {}
     told = read_json(folder / "tokenizer_config.json")
-    return (told.get("chat_template") if isinstance(told, dict) else None) or ""
+    return told if isinstance(told, dict) else {}
+
+
+def _each_once(digests: Iterator[tuple[str, str]], folder: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in digests:
+        if name in found:
+            raise IntegrityError(f"{folder}: the tensor {name} stands in two files. Which one counts cannot be told.")
+        found[name] = value
+    return found
 
 
 def tensor_digests(folder: Path) -> Iterator[tuple[str, str]]:

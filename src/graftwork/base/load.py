@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
@@ -146,7 +146,12 @@ def facts_of(model: PreTrainedModel) -> BaseFacts:
 
 
 def frozen(model: PreTrainedModel) -> PreTrainedModel:
-    """`model` with no gradients, in evaluation mode (no dropout of its own)."""
+    """`model` with no gradients, in evaluation mode (no dropout of its own), and no wishes about how to generate.
+
+    What came with it (a repetition penalty, say) would bend answers that are asked for as greedy; its ends are in
+    `ChatFormat.stop_ids`.
+    """
+    model.generation_config = GenerationConfig()
     model.requires_grad_(False)
     model.eval()
     model.config.use_cache = False

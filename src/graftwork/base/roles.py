@@ -25,10 +25,7 @@ ROLE_OF_LEAF = {
 """Leaf names that mean one thing wherever they stand."""
 
 ROLE_IN_CONTEXT = (
-    (
-        r"(^|\.)attn\.c_proj$|(^|\.)(self_)?attention\.(dense|projection)$|attention\.output\.dense$",
-        "attention.out",
-    ),
+    (r"(^|\.)(self_)?(attn|attention)\.(c_proj|dense|projection)$|attention\.output\.dense$", "attention.out"),
     (r"mlp\.c_proj$|output\.dense$", "mlp.down"),
     (r"intermediate\.dense$", "mlp.up"),
     (r"(mlp|block_sparse_moe|feed_forward)\.gate$", "router"),

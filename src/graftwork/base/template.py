@@ -39,8 +39,10 @@ class ChatFormat:
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """tokens_T of a conversation up to and with the generation prompt: what the model continues."""
+        self._refuse_control_tokens(messages)
         if not self.template:
-            return self._tokens("".join(m["content"] for m in messages), special=True)[0]
+            _refuse_roles(messages, (["user"],))
+            return self._tokens(messages[0]["content"], special=True)[0]
         return self._tokens(self._render(messages, prompt=True), special=False)[0]
 
     def marked(self, messages: Sequence[Message]) -> Marked:
@@ -102,14 +104,21 @@ class ChatFormat:
 
     def _tokens(self, text: str, *, special: bool) -> tuple[list[int], list[tuple[int, int]]]:
         encoded = self.tokenizer(text, add_special_tokens=special, return_offsets_mapping=True, truncation=False)
-        return list(encoded["input_ids"]), list(encoded["offset_mapping"])
+        tokens_T, offsets = list(encoded["input_ids"]), list(encoded["offset_mapping"])
+        while special and tokens_T and tokens_T[-1] in self.stop_ids and offsets[-1][0] == offsets[-1][1]:
+            tokens_T, offsets = tokens_T[:-1], offsets[:-1]  # an end that the tokenizer adds by itself, not the text
+        return tokens_T, offsets
 
     def _refuse_control_tokens(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            for token in self.tokenizer.all_special_tokens:
+            for token in self._control_tokens():
                 if token and token in message["content"]:
                     expected = f"text without the control token {token!r}"
                     raise SpecError([Problem(message["role"], message["content"], expected, "Remove it.")])
+
+    def _control_tokens(self) -> set[str]:
+        added = self.tokenizer.added_tokens_decoder.values()
+        return {*self.tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
 
     def _is_stop(self, tokens: list[int]) -> bool:
         return bool(tokens) and tokens[-1] in self.stop_ids
@@ -121,10 +130,14 @@ class ChatFormat:
 
 
 def _plain_spans(messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
-    roles = [m["role"] for m in messages]
-    if roles not in (["user", "assistant"], ["assistant"]):
-        hint = "This base has no chat template: it takes one prompt and its completion."
-        raise SpecError([Problem("messages", roles, "user, assistant", hint)])
+    _refuse_roles(messages, (["user", "assistant"], ["assistant"]))
     before = "".join(m["content"] for m in messages[:-1])
     text = before + messages[-1]["content"]
     return text, [(len(before), len(text))]
+
+
+def _refuse_roles(messages: Sequence[Message], taken: Sequence[list[str]]) -> None:
+    roles = [m["role"] for m in messages]
+    if roles not in taken:
+        hint = "This base has no chat template: it takes one prompt and its completion."
+        raise SpecError([Problem("messages", roles, ", ".join(taken[0]), hint)])

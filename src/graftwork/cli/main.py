@@ -3,7 +3,6 @@
 0 done, 1 failed at work, 2 wrong request, 3 does not fit, 130 interrupted (the same command goes on).
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +60,4 @@ def called(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script."""
-    # A thread that waits for another must not spin: beside other work on the same cores that is ten times slower (LOG.md)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(called(sys.argv[1:]))

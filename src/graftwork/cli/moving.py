@@ -60,6 +60,8 @@ def merge_adapter(adapter: Path, out: Path, base: str | None, dtype: str) -> dic
     with _arriving(out) as work:
         merged.save_pretrained(work)  # type: ignore[operator]
         opened.bank.base.chat.tokenizer.save_pretrained(work)
+        if (told := opened.bank.base.folder / "generation_config.json").is_file():
+            shutil.copyfile(told, work / told.name)
         for path in work.iterdir():
             path.chmod(0o644)
     return {"folder": str(out), "dtype": dtype, "limit_kl_nats": LIMITS[dtype], **asdict(shown)}

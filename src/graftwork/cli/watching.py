@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from graftwork.cli.threads import wait_as_the_machine_allows
 from graftwork.core.errors import Interrupted
 from graftwork.core.units import bytes_text, seconds_text
 from graftwork.pipeline.run import RunResult, Until, run
@@ -102,5 +103,6 @@ class Terminal:
 
 def watched_run(recipe: Path, out: Path | None, settings: Sequence[str], until: Until) -> RunResult:
     """Run the recipe at `recipe` before a person's eyes."""
+    wait_as_the_machine_allows()
     with Terminal() as terminal:
         return run(recipe, out=out, settings=settings, until=until, watch=terminal)

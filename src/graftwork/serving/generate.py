@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import GenerationConfig
 
-from graftwork.core.errors import Problem, SpecError
+from graftwork.core.errors import Problem, SpecError, WorkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ def answers(
     Raises:
         SpecError: a prompt leaves no room for an answer in the base's context.
     """
+    if len(prompts) != len(rows) or not prompts:
+        raise WorkError(f"{len(rows)} rows for {len(prompts)} prompts; each prompt needs one, and there must be one.")
     chat = bank.base.chat
     prompts_B_T = [chat.prompt(prompt) for prompt in prompts]
     _refuse_too_long(prompts_B_T, bank.base.facts.context_tokens, max_new_tokens)
@@ -43,14 +46,13 @@ def answers(
         tokens_BT = generate(
             input_ids=torch.tensor(padded, device=device),
             attention_mask=torch.tensor(mask, device=device),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            use_cache=True,
-            pad_token_id=pad_id,
-            eos_token_id=sorted(chat.stop_ids) or None,
+            generation_config=GenerationConfig(
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                use_cache=True,
+                pad_token_id=pad_id,
+                eos_token_id=sorted(chat.stop_ids) or None,
+            ),
         )
     return [chat.tokenizer.decode(row[longest:], skip_special_tokens=True).strip() for row in tokens_BT]
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from graftwork.base.load import first_line
 from graftwork.base.tensors import digest_of_tensors
 from graftwork.core.digests import digest
 from graftwork.core.files import write_bytes
@@ -37,7 +38,7 @@ def save_checkpoint(
     state = {"format": 1, "step": step, "job": job, "digest": _digest(tensors, step, job)}
     path = folder / f"step-{step:08d}.safetensors"
     write_bytes(path, save(tensors, metadata={"graftwork": json.dumps(state)}))
-    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+    for old in sorted(p for p in folder.glob("step-*.safetensors") if p < path)[: -(KEPT - 1)]:
         old.unlink()
     return path
 
@@ -55,8 +56,8 @@ def restore_newest(
         try:
             step, tensors = _read(path, job)
             _put(tensors, params, optimizer)
-        except (SafetensorError, ValueError, KeyError, OSError) as error:
-            skipped.append(Skipped(path=path, reason=str(error).splitlines()[0]))
+        except (SafetensorError, ValueError, OSError) as error:
+            skipped.append(Skipped(path=path, reason=first_line(error)))
             continue
         return step, skipped
     return 0, skipped
@@ -64,16 +65,24 @@ def restore_newest(
 
 def _read(path: Path, job: str) -> tuple[int, dict[str, Tensor]]:
     with safe_open(path, "pt") as file:
-        state = json.loads((file.metadata() or {})["graftwork"])
+        state = json.loads((file.metadata() or {}).get("graftwork", "null"))
+        if not isinstance(state, dict) or not state.keys() >= {"step", "job", "digest"}:
+            raise ValueError("it is no checkpoint of ours")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
     if state["job"] != job:
-        raise ValueError(f"it belongs to another job ({state['job'][:12]})")
+        raise ValueError(f"it belongs to another job ({str(state['job'])[:12]})")
     if _digest(tensors, state["step"], job) != state["digest"]:
         raise ValueError("its bytes are not the ones that were written")
     return state["step"], tensors
 
 
 def _put(tensors: Mapping[str, Tensor], params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    for name, param in params.items():  # all of it is looked at before anything is changed
+        for stored in (f"param/{name}", f"optimizer/exp_avg/{name}", f"optimizer/exp_avg_sq/{name}"):
+            if stored not in tensors or tensors[stored].shape != param.shape:
+                raise ValueError(f"it holds no {stored} of the shape {tuple(param.shape)}")
+        if f"optimizer/step/{name}" not in tensors:
+            raise ValueError(f"it holds no optimizer/step/{name}")
     states = {name: dict(_state_of(name, tensors)) for name in params}
     with torch.no_grad():
         for name, param in params.items():

@@ -82,6 +82,7 @@ def train(job: TrainJob, clock: Callable[[], float]) -> Iterator[StepReport]:
         loss = sum(_accumulate(job, batch, num_targets, (step, i)) for i, batch in enumerate(batches))
         grad_norm = _clipped(job)
         if not (isfinite(loss) and isfinite(grad_norm)):
+            job.optimizer.zero_grad(set_to_none=True)
             raise WorkError(_not_finite(job, step, indices, loss, grad_norm))
         rate = job.spec.learning_rate * rate_factor(job.spec.schedule, step, job.num_steps)
         _update(job, rate)

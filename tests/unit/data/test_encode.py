@@ -45,9 +45,8 @@ def test_a_record_of_exactly_the_most_tokens_fits():
 
 def test_a_record_that_is_too_long_is_refused_and_not_cut():
     said = refused(record(1, ("user", "a"), ("assistant", "bcd")), max_tokens=3)
-    assert said == [
-        "x.jsonl line 1 = '4 tokens': expected at most 3 tokens (data.max_tokens, or the base's context). Nothing is cut."
-    ]
+    expected = "expected at most 3 tokens (data.max_tokens, or the base's context). Nothing is cut."
+    assert said == [f"x.jsonl line 1 = '4 tokens': {expected}"]
 
 
 def test_a_record_with_nothing_to_learn_is_refused():
