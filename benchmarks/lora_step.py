@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/lora_step.py [--steps 6] [--rank 8] [--rows 8] [--tokens 96]
 
-Both train all linear layers of the bundled base in bfloat16 with float32 adapters, on the same random tokens, the loss over
-the same last quarter of each row. PEFT computes logits at every position, as `model(..., labels=...)` does; ours where there
-is a target. Writes benchmarks/results/lora_step_<machine>.json.
+Both train all linear layers of the bundled base in bfloat16 with float32 adapters, on the same random tokens, the loss
+over the same last quarter of each row. PEFT computes logits at every position, as `model(..., labels=...)` does; ours
+where there is a target. Writes benchmarks/results/lora_step_<machine>.json.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from peft import LoraConfig, get_peft_model
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.methods.lora import LoraSpec
-from graftwork.base.head import halves, nats
+from graftwork.base.head import nats
 from graftwork.base.load import load_base
 from graftwork.core.spec import parse
 
@@ -35,7 +35,7 @@ def ours(rank: int, tokens_BT: torch.Tensor, is_target_BT: torch.Tensor) -> Call
     bank = AdapterBank(base)
     handle = bank.fresh(parse(LoraSpec, {"rank": rank}), seed=0)
     params = [tensor.requires_grad_() for _, tensor in bank[handle].tensors()]
-    optimizer, split = torch.optim.AdamW(params, lr=1e-4, fused=True), halves(base.model)
+    optimizer, split = torch.optim.AdamW(params, lr=1e-4, fused=True), base.halves
 
     def step() -> float:
         with bank.route([handle] * len(tokens_BT), training=True):

@@ -42,9 +42,13 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Adapter:
-    """An adapter in memory, its places in the base's order."""
+    """An adapter in memory, its places in the base's order.
 
-    spec: Spec
+    Attributes:
+        spec: as it was asked for; None when it was made elsewhere, where nobody asked us.
+    """
+
+    spec: Spec | None
     placed: Mapping[str, Placed]
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:

@@ -40,8 +40,8 @@ class Card(Spec):
     format: Literal[1] = 1
     """Version of this file's form."""
 
-    spec: dict[str, Any]
-    """The adapter as it was asked for."""
+    spec: dict[str, Any] | None
+    """The adapter as it was asked for; null when it was made elsewhere."""
 
     base: BaseNote
     """The base it was trained on."""

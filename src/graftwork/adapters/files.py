@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from graftwork.adapters import peft_lora
-from graftwork.adapters.adapter import Adapter, Placed
+from graftwork.adapters.adapter import Adapter, Placed, places_of
 from graftwork.adapters.card import FILE as CARD
 from graftwork.adapters.card import Card, note, refuse_other_base
 from graftwork.adapters.method import METHODS
@@ -49,7 +49,7 @@ def write_adapter(folder: Path, adapter: Adapter, base: Base, provenance: Mappin
     if folder.exists():
         raise ConflictError(f"{folder} is there already. Choose another name or move it away.")
     card = Card(
-        spec=dict(plain(adapter.spec)),
+        spec=dict(plain(adapter.spec)) if adapter.spec else None,
         base=note(base.ref, base.fingerprint),
         digest=adapter.digest(),
         provenance=dict(provenance),
@@ -91,7 +91,8 @@ def read_card(folder: Path) -> Card | None:
         return None
     try:
         card = parse(Card, read_json(folder / CARD))
-        parse(LoraSpec, card.spec)
+        if card.spec is not None:
+            parse(LoraSpec, card.spec)
         return card
     except SpecError as error:
         raise IntegrityError(f"{folder / CARD} is not as it was written:\n{error}") from error
@@ -111,10 +112,11 @@ def read_adapter(folder: Path, base: Base) -> Loaded:
     config = read_json(folder / peft_lora.FILE)
     if not isinstance(config, dict):
         raise IntegrityError(f"{folder / peft_lora.FILE} is no mapping.")
-    init = str(card.spec.get("init", "kaiming_uniform")) if card else "kaiming_uniform"
-    specs = peft_lora.specs_from(config, base.facts, init)
+    asked = parse(LoraSpec, card.spec) if card and card.spec else None
+    specs = peft_lora.specs_from(config, base.facts, asked.init if asked else "kaiming_uniform")
+    if asked and {name: spec for name, (_, _, spec) in places_of(asked, base.facts).items()} != specs:
+        raise IntegrityError(f"{folder}: {CARD} asks for other places or ranks than {peft_lora.FILE} has. Restore it.")
     tensors = _tensors(folder / TENSORS, specs, base)
-    asked = parse(LoraSpec, card.spec) if card else _asked(specs)
     adapter = Adapter(spec=asked, placed=dict(_placed(specs, tensors, base)))
     if card and (found := adapter.digest()) != card.digest:
         raise IntegrityError(f"{folder}: its digest is {found}, its card says {card.digest}. Restore it.")
@@ -163,9 +165,3 @@ def _placed(specs: Mapping[str, LoraSpec], tensors: Mapping[str, Tensor], base: 
 
 def _trainable_type(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
-
-
-def _asked(specs: Mapping[str, LoraSpec]) -> LoraSpec:
-    """A spec for an adapter made elsewhere: its places by name, the rank and alpha of the first of them."""
-    first = next(iter(specs.values()))
-    return parse(LoraSpec, {**plain(first), "targets": list(specs)})

@@ -87,6 +87,9 @@ def _problems(target: str, places: list[LinearPlace], facts: BaseFacts) -> Itera
         hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         hint += f"Roles here: {', '.join(roles)}. Names here: {', '.join(leaves)}."
         yield Problem("adapter.targets", target, "a role or name that matches a linear layer of this base", hint)
+    if facts.fused and target in ("all", "experts"):
+        hint = f"This base keeps its experts in fused tensors ({facts.fused[0]}), which no method here reaches yet."
+        yield Problem("adapter.targets", target, "attention, or names of linear layers", hint)
     closed = {place.role for place in places if place.role in CLOSED_ROLES}
     for role in sorted(closed):
         yield Problem("adapter.targets", target, f"layers that can be adapted; this matches the base's {role}")

@@ -29,6 +29,7 @@ class BaseFacts:
     Attributes:
         context_tokens: longest input the positions allow; None when the config sets no limit.
         num_params: all parameters of the base, tied ones once.
+        fused: parameters that hold the weights of several linear layers at once (experts), which no place stands for.
     """
 
     architecture: str
@@ -38,6 +39,7 @@ class BaseFacts:
     context_tokens: int | None
     num_params: int
     places: tuple[LinearPlace, ...]
+    fused: tuple[str, ...] = ()
 
     def place(self, name: str) -> LinearPlace | None:
         """The linear layer called `name`, or None."""

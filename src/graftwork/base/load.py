@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from graftwork.base.facts import BaseFacts, LinearPlace, layer_of
 from graftwork.base.fingerprint import Fingerprint, fingerprint
+from graftwork.base.head import Halves, halves
 from graftwork.base.locate import locate, silent
 from graftwork.base.roles import role_of
 from graftwork.base.template import ChatFormat
@@ -39,12 +40,14 @@ class Base:
     Attributes:
         ref: what the user calls it.
         model: the `transformers` model; no parameter asks for a gradient.
+        halves: the model's body and head, checked against the whole.
         chat: how it writes conversations.
     """
 
     ref: str
     folder: Path
     model: PreTrainedModel
+    halves: Halves
     chat: ChatFormat
     facts: BaseFacts
     fingerprint: Fingerprint
@@ -92,8 +95,16 @@ def load_base(
             f"base {ref!r}: {len(unfilled)} tensors of the model are not in its files, first {unfilled[0]!r}. "
             "They would be random. Fetch the base again."
         )
-    model = model.to(device)
-    return Base(ref=ref, folder=folder, model=frozen(model), chat=chat, facts=facts_of(model), fingerprint=found)
+    model = frozen(model.to(device))
+    return Base(
+        ref=ref,
+        folder=folder,
+        model=model,
+        halves=halves(model),
+        chat=chat,
+        facts=facts_of(model),
+        fingerprint=found,
+    )
 
 
 def load_chat(folder: Path) -> ChatFormat:
@@ -141,6 +152,7 @@ def facts_of(model: PreTrainedModel) -> BaseFacts:
         vocab_size=config.vocab_size,
         context_tokens=getattr(config, "max_position_embeddings", None),
         num_params=sum(p.numel() for p in model.parameters()),
+        fused=tuple(name for name, p in model.named_parameters() if p.ndim == 3 and "experts" in name),
         places=places,
     )
 

@@ -11,8 +11,11 @@ import torch
 from graftwork.adapters.files import TENSORS
 from graftwork.adapters.merge import MergeProof, merged_model, proof
 from graftwork.adapters.peft_lora import FILE
+from graftwork.base.load import Base
+from graftwork.base.locate import PREFIX
 from graftwork.cli.opening import Opened, adapter_folder, open_adapter
 from graftwork.core.errors import ConflictError, WorkError
+from graftwork.core.files import read_json, write_json
 
 PROBE = (
     "The capital of France is Paris. Two plus three is five.",
@@ -31,8 +34,10 @@ def export_adapter(adapter: Path, out: Path, base: str | None) -> dict[str, Any]
     opened = open_adapter(adapter, base, "float32")
     folder = adapter_folder(adapter)
     with _arriving(out) as work:
-        for name in (FILE, TENSORS):
-            shutil.copy2(folder / name, work / name)
+        shutil.copyfile(folder / TENSORS, work / TENSORS)
+        config: Any = read_json(folder / FILE)
+        # other tools know no `bundled:`; they find the base where it lies
+        write_json(work / FILE, {**config, "base_model_name_or_path": _for_others(opened.bank.base)})
     return {
         "folder": str(out),
         "digest": opened.bank[opened.handle].digest(),
@@ -65,6 +70,10 @@ def merge_adapter(adapter: Path, out: Path, base: str | None, dtype: str) -> dic
         for path in work.iterdir():
             path.chmod(0o644)
     return {"folder": str(out), "dtype": dtype, "limit_kl_nats": LIMITS[dtype], **asdict(shown)}
+
+
+def _for_others(base: Base) -> str:
+    return str(base.folder) if base.ref.startswith(PREFIX) else base.ref
 
 
 def _proof(opened: Opened, merged: torch.nn.Module) -> MergeProof:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from graftwork.adapters.bank import AdapterBank, Handle
-from graftwork.base.head import halves
 from graftwork.core.files import write_json
 from graftwork.core.spec import plain
 from graftwork.data.encode import Encoded, encode
@@ -55,7 +54,7 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
 
 
 def _losses(work: Work, bank: AdapterBank, handle: Handle, encoded: Sequence[Encoded]) -> dict[str, Any]:
-    split, size = halves(work.base.model), work.spec.evaluation.batch_size
+    split, size = work.base.halves, work.spec.evaluation.batch_size
     work.watch.evaluating("held-out loss", 0, 2 * len(encoded))
     measured = []
     for owner in (None, handle):

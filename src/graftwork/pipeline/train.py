@@ -17,7 +17,6 @@ import torch
 import graftwork
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.files import write_adapter
-from graftwork.base.head import halves
 from graftwork.core.digests import digest
 from graftwork.core.errors import IntegrityError, Interrupted
 from graftwork.core.files import write_text
@@ -28,10 +27,12 @@ from graftwork.pipeline.prepare import TRAIN
 from graftwork.pipeline.work import Work, read_prepared
 from graftwork.training.checkpoints import restore_newest, save_checkpoint
 from graftwork.training.loop import TrainJob, optimizer_for, train
-from graftwork.training.memory import checkpoint_activations, keep_activations
+from graftwork.training.memory import checkpoint_activations, give_back_free_memory, keep_activations
 from graftwork.training.report import StepReport
 
 ADAPTER, METRICS, CHECKPOINTS = "adapter", "metrics.jsonl", "checkpoints"
+TRIM_EVERY = 5
+"""Steps between giving free memory back: under 1 % of the time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +114,7 @@ def _begin(work: Work, job_digest: str) -> Trained:
     job = TrainJob(
         bank=bank,
         handle=handle,
-        split=halves(work.base.model),
+        split=work.base.halves,
         params=params,
         optimizer=optimizer,
         records=records,
@@ -137,6 +138,8 @@ def _to_the_end(work: Work, trained: Trained) -> StepReport | None:
                 file.write(json.dumps(asdict(last)) + "\n")
                 file.flush()
                 work.watch.step(last)
+                if last.step % TRIM_EVERY == 0:
+                    give_back_free_memory()
                 stop = work.watch.should_stop() and last.step < job.num_steps
                 if stop or last.step % job.spec.checkpoint_every == 0 or last.step == job.num_steps:
                     _save(trained, last.step)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import GenerationConfig
+from torch import Tensor
+from transformers import DynamicCache
 
 from graftwork.core.errors import Problem, SpecError, WorkError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graftwork.adapters.bank import AdapterBank, Handle
+    from graftwork.base.head import Halves
 
     Prompt = Sequence[Mapping[str, str]]
 
@@ -29,6 +31,7 @@ def answers(
         max_new_tokens: most tokens of an answer; it ends earlier at a stop token.
 
     Raises:
+        WorkError: there are other rows than prompts, or none.
         SpecError: a prompt leaves no room for an answer in the base's context.
     """
     if len(prompts) != len(rows) or not prompts:
@@ -37,24 +40,45 @@ def answers(
     prompts_B_T = [chat.prompt(prompt) for prompt in prompts]
     _refuse_too_long(prompts_B_T, bank.base.facts.context_tokens, max_new_tokens)
     longest = max(map(len, prompts_B_T))
-    pad_id = min(chat.stop_ids, default=0)
-    padded = [[pad_id] * (longest - len(p)) + p for p in prompts_B_T]
-    mask = [[0] * (longest - len(p)) + [1] * len(p) for p in prompts_B_T]
     device = bank.base.device
+    tokens_BT = torch.tensor([[0] * (longest - len(p)) + p for p in prompts_B_T], device=device)
+    mask_BT = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts_B_T], device=device)
+    cache = DynamicCache(config=bank.base.model.config)
     with torch.no_grad(), bank.route(rows):
-        generate: Any = bank.base.model.generate
-        tokens_BT = generate(
-            input_ids=torch.tensor(padded, device=device),
-            attention_mask=torch.tensor(mask, device=device),
-            generation_config=GenerationConfig(
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                use_cache=True,
-                pad_token_id=pad_id,
-                eos_token_id=sorted(chat.stop_ids) or None,
-            ),
-        )
-    return [chat.tokenizer.decode(row[longest:], skip_special_tokens=True).strip() for row in tokens_BT]
+        said_BN = _greedy(bank.base.halves, cache, tokens_BT, mask_BT, chat.stop_ids, max_new_tokens)
+    return [chat.tokenizer.decode(_until_stop(row, chat.stop_ids), skip_special_tokens=True).strip() for row in said_BN]
+
+
+def _greedy(
+    split: Halves, cache: Any, tokens_BT: Tensor, mask_BT: Tensor, stop_ids: frozenset[int], max_new_tokens: int
+) -> list[list[int]]:
+    """The most likely token after each row, again and again, until every row has stopped."""
+    stops = torch.tensor(sorted(stop_ids), device=tokens_BT.device)
+    positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)
+    stopped_B = torch.zeros(len(tokens_BT), dtype=torch.bool, device=tokens_BT.device)
+    said: list[Tensor] = []
+    while len(said) < max_new_tokens and not stopped_B.all():
+        hidden_BTH = split.body(
+            input_ids=tokens_BT,
+            attention_mask=mask_BT,
+            position_ids=positions_BT,
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        # contiguous: with a strided view torch 2.13 copies the head's weight once a row on the CPU, gigabytes of it
+        next_B = split.logits_of(hidden_BTH[:, -1].contiguous()).argmax(-1)
+        said.append(next_B)
+        stopped_B |= torch.isin(next_B, stops)
+        tokens_BT = next_B[:, None]
+        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(mask_BT), 1)], dim=1)
+        positions_BT = positions_BT[:, -1:] + 1
+    rows: list[list[int]] = torch.stack(said, dim=1).tolist()
+    return rows
+
+
+def _until_stop(tokens: Sequence[int], stop_ids: frozenset[int]) -> list[int]:
+    ends = [i for i, token in enumerate(tokens) if token in stop_ids]
+    return list(tokens[: ends[0]] if ends else tokens)
 
 
 def _refuse_too_long(prompts_B_T: Sequence[Sequence[int]], context: int | None, max_new_tokens: int) -> None:

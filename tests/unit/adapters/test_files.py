@@ -197,6 +197,7 @@ def test_broken_json_is_refused_by_file(folder, base, name, text):
         ({"format": 2}, "format"),
         ({"signed": True}, "signed"),
         ({"spec": {"method": "lora", "rnk": 3}}, "rnk"),
+        ({"spec": {"method": "lora", "rank": 99}}, "asks for other places or ranks"),
     ],
 )
 def test_a_card_that_was_changed_is_refused(folder, base, change_card, named):
