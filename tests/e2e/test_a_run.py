@@ -138,3 +138,15 @@ def test_prepare_needs_no_training(recipe, tmp_path):
     report = json.loads((tmp_path / "out" / "data" / "report.json").read_text())
     assert report["train"]["num_records"] + report["evaluation"]["num_records"] == 36
     assert not (tmp_path / "out" / "adapter").exists()
+
+
+def test_chat_takes_the_system_message_of_the_training(recipe, tmp_path, capsys):
+    recipe.write_text(recipe.read_text().replace("train: records.jsonl", "train: records.jsonl, system: Echo."))
+    words = ["--set", "training.steps=1", "--out", str(tmp_path / "out")]
+    assert called(["train", str(recipe), *words]) == 0
+    capsys.readouterr()
+    told = []
+    for more in ([], ["--system", "Other."], ["--system", ""]):
+        assert called(["chat", str(tmp_path / "out"), "--prompt", "x", "--max-new-tokens", "1", "--json", *more]) == 0
+        told.append(json.loads(capsys.readouterr().out)["system"])
+    assert told == ["Echo.", "Other.", ""]

@@ -17,15 +17,18 @@ from graftwork.serving.generate import answers
 def converse(
     adapter: Path, base: str | None, prompts: Sequence[str], *, system: str | None, max_new_tokens: int, as_json: bool
 ) -> None:
-    """Answer `prompts`, or what is typed when there are none."""
+    """Answer `prompts`, or what is typed when there are none; `system` None is the one of the adapter's training."""
     opened = open_adapter(adapter, base, "bfloat16")
+    system = opened.system if system is None else system
     if prompts or as_json:
         lines = list(prompts) or [line.strip() for line in sys.stdin if line.strip()]
         replies = [_reply(opened, line, system, max_new_tokens) for line in lines]
-        answer({"answers": replies}, partial(_show_all, replies), as_json=as_json)
+        answer({"system": system, "answers": replies}, partial(_show_all, replies), as_json=as_json)
         return
     console = Console(highlight=False)
     console.print("Both answer every line; each line is a new conversation. An empty line leaves.")
+    if system:
+        console.print(f"System message: {system}", markup=False)
     for line in _typed(console):
         _show(console, _reply(opened, line, system, max_new_tokens))
 

@@ -78,7 +78,9 @@ def chat(
     adapter: AdapterFolder,
     base: BaseRef = None,
     prompt: Annotated[list[str] | None, typer.Option("--prompt", help="Answer this and leave. Repeatable.")] = None,
-    system: Annotated[str | None, typer.Option("--system", help="System message.")] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", help="System message. [default: the one it was trained with]")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")] = 128,
     json: Json = False,
 ) -> None:

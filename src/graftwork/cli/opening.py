@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graftwork.adapters.bank import AdapterBank, Handle
+from graftwork.adapters.card import Card
 from graftwork.adapters.files import read_card
 from graftwork.base.load import DTYPES, DtypeName, load_base
 from graftwork.core.errors import Problem, SpecError, did_you_mean
@@ -11,11 +12,20 @@ from graftwork.core.errors import Problem, SpecError, did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A bank with one adapter in it, and the adapter's folder."""
+    """A bank with one adapter in it, and the adapter's folder and card."""
 
     bank: AdapterBank
     handle: Handle
     folder: Path
+    card: Card | None
+
+    @property
+    def system(self) -> str | None:
+        """The system message that its training put before records without one."""
+        recipe = self.card.provenance.get("recipe") if self.card else None
+        data = recipe.get("data") if isinstance(recipe, dict) else None
+        told = data.get("system") if isinstance(data, dict) else None
+        return told if isinstance(told, str) else None
 
 
 def adapter_folder(path: Path) -> Path:
@@ -42,4 +52,4 @@ def open_adapter(path: Path, base: str | None, dtype: str) -> Opened:
         raise SpecError([Problem("--base", None, "the base of this adapter", f"{folder} has no card that names one.")])
     chosen: DtypeName = dtype  # type: ignore[assignment]  # checked above
     bank = AdapterBank(load_base(ref, dtype=chosen))
-    return Opened(bank, bank.load(folder), folder)
+    return Opened(bank, bank.load(folder), folder, card)
