@@ -166,7 +166,7 @@ def test_a_token_is_answered_the_same_whoever_stands_beside_it(method):
 
 def test_a_place_starts_the_same_whichever_others_are_adapted(method):
     alone = fresh(request(method, targets=["mlp"]), FACTS, lambda _: weight(), seed=1).placed[INSIDE.name]
-    among = fresh(request(method), FACTS, lambda name: weight(FACTS.place(name)), seed=1).placed
+    among = fresh(request(method), FACTS, lambda name: weight(FACTS.by_name[name]), seed=1).placed
     assert all(torch.equal(alone.params[name], among[INSIDE.name].params[name]) for name in alone.params)
 
 

@@ -168,10 +168,43 @@ def test_an_output_that_is_there_is_never_overwritten(refused, run_copy):
 
 
 def test_a_loss_that_is_not_finite_stops_with_1_and_names_the_records(refused, recipe, tmp_path):
-    words = ["--set", "training.learning_rate=0.09", "--set", "adapter.alpha=1e30"]
+    words = ["--set", "training.learning_rate=0.09", "--set", "adapter.alpha=1e6", "--set", "dtype=float16"]
     said = refused("train", recipe, "--out", tmp_path / "out", *words, code=1)
     assert "must be finite" in said
     assert "records.jsonl line" in said
+
+
+def test_a_folder_of_somebody_elses_files_is_refused_and_left_alone(refused, recipe, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").write_text("mine\n")
+    before = recipe.read_text()
+    assert "is no run's folder: it holds data and no run.json." in refused("run", recipe, "--out", tmp_path)
+    assert (tmp_path / "data" / "train.jsonl").read_text() == "mine\n"
+    assert recipe.read_text() == before
+
+
+def test_answers_longer_than_the_context_are_refused_before_training(refused, recipe):
+    rewrite(recipe, "max_new_tokens: 6", "max_new_tokens: 1000")
+    assert refused().endswith("evaluation.max_new_tokens = 1000: expected less than the base's context of 512")
+
+
+def test_a_step_on_record_that_was_edited_is_refused(refused, run_copy, finished):
+    state = json.loads((run_copy / "run.json").read_text())
+    state["steps"]["evaluate"]["summary"]["loss"]["change_frac"] = -0.99
+    (run_copy / "run.json").write_text(json.dumps(state))
+    words = ["run", finished[0] / "tiny.yaml", "--out", run_copy]
+    assert called([str(word) for word in words]) == 2
+
+
+def test_a_number_that_json_has_no_word_for_is_text_in_json(capsys, recipe):
+    assert called(["run", str(recipe), "--json", "--set", "training.learning_rate=.nan"]) == 2
+    json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_a_base_that_cannot_be_is_told_with_the_other_mistakes(refused, recipe, tiny_folder):
+    rewrite(recipe, f"base: {tiny_folder}", "base: bundeld")
+    rewrite(recipe, "steps: 24", "steps: 0")
+    assert [line.split(" = ")[0] for line in refused().splitlines()] == ["training.steps", "base"]
 
 
 def test_a_folder_in_use_is_refused(refused, recipe, tmp_path):

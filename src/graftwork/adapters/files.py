@@ -23,7 +23,7 @@ from graftwork.adapters.card import Card, note, refuse_other_base
 from graftwork.adapters.method import METHODS
 from graftwork.adapters.methods.lora import LoraSpec
 from graftwork.base.fingerprint import safetensors_header
-from graftwork.base.load import Base
+from graftwork.base.load import DTYPES, Base
 from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, SpecError
 from graftwork.core.files import read_json, write_bytes, write_json
 from graftwork.core.spec import parse, plain
@@ -65,7 +65,6 @@ def write_adapter(folder: Path, adapter: Adapter, base: Base, provenance: Mappin
         write_bytes(whole / TENSORS, save(tensors, metadata={"format": "pt"}))
         write_json(whole / peft_lora.FILE, peft_lora.config_of(adapter, base.facts, base.ref))
         write_json(whole / CARD, plain(card))
-        whole.chmod(0o755)
         whole.rename(folder)
     return card
 
@@ -141,7 +140,9 @@ def _tensors(path: Path, specs: Mapping[str, LoraSpec], base: Base) -> dict[str,
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:
         raise IntegrityError(f"{path} is broken: {error}. Fetch it again.") from error
-    if bad := [n for n, t in tensors.items() if not t.is_floating_point() or not t.isfinite().all()]:
+    if odd := [n for n, t in tensors.items() if t.dtype not in DTYPES.values()]:
+        raise IntegrityError(f"{path}: {odd[0]} is {tensors[odd[0]].dtype}, expected {', '.join(DTYPES)}.")
+    if bad := [n for n, t in tensors.items() if not t.isfinite().all()]:
         raise IntegrityError(f"{path}: {bad[0]} holds values that are not finite numbers. Nothing was loaded.")
     return tensors
 

@@ -74,7 +74,7 @@ class PeftLora(Spec):
     r: int = Field(default=8, ge=1)
     """Rank."""
 
-    lora_alpha: float = Field(default=8.0, gt=0)
+    lora_alpha: float = Field(default=8.0, gt=0, le=1e6)
     """Strength."""
 
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)

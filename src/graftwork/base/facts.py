@@ -41,10 +41,6 @@ class BaseFacts:
     places: tuple[LinearPlace, ...]
     fused: tuple[str, ...] = ()
 
-    def place(self, name: str) -> LinearPlace | None:
-        """The linear layer called `name`, or None."""
-        return self.by_name.get(name)
-
     @property
     def by_name(self) -> Mapping[str, LinearPlace]:
         """The linear layers by name."""

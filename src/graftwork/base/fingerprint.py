@@ -73,6 +73,7 @@ def fingerprint(folder: Path) -> Fingerprint:
         raise IntegrityError(f"{folder / 'config.json'} is no mapping.")
     steady = {key: value for key, value in config.items() if key not in VOLATILE_CONFIG}
     tokenizer: dict[str, object] = {n: digest_of_file(folder / n) for n in TOKENIZER_FILES if (folder / n).is_file()}
+    tokenizer["stops"] = sorted(stop_ids(None, folder))
     tokenizer["settings"] = {k: v for k, v in _tokenizer_config(folder).items() if k not in VOLATILE_TOKENIZER}
     return Fingerprint(
         weights=digest(_each_once(tensor_digests(folder), folder)),
@@ -85,8 +86,19 @@ def fingerprint(folder: Path) -> Fingerprint:
 def template_in(folder: Path) -> object:
     """The chat template of the base in `folder`, read without loading its tokenizer; empty when it has none."""
     if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text("utf-8")
+        try:
+            return (folder / "chat_template.jinja").read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise IntegrityError(f"{folder / 'chat_template.jinja'} is no UTF-8 text: {error}") from error
     return _tokenizer_config(folder).get("chat_template") or ""
+
+
+def stop_ids(end_id: int | None, folder: Path) -> frozenset[int]:
+    """Tokens that end an answer: the tokenizer's `end_id`, and those that generation_config.json names."""
+    told = read_json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
+    named = told.get("eos_token_id") if isinstance(told, dict) else None
+    ids = [end_id, *(named if isinstance(named, list) else [named])]
+    return frozenset(i for i in ids if isinstance(i, int))
 
 
 def _tokenizer_config(folder: Path) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class _ChunkedNats(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient_NH,) = ctx.saved_tensors
-        return gradient_NH * upstream[0].to(gradient_NH.dtype), None, None
+        return gradient_NH * upstream[0], None, None  # a float32 scalar multiplies without being rounded first
 
 
 def _chunks(hidden_NH: Tensor, targets_N: Tensor, split: Halves) -> Iterator[tuple[Tensor, Tensor]]:

@@ -12,14 +12,13 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from graftwork.base.facts import BaseFacts, LinearPlace, layer_of
-from graftwork.base.fingerprint import Fingerprint, fingerprint
+from graftwork.base.fingerprint import Fingerprint, fingerprint, stop_ids
 from graftwork.base.head import Halves, halves
 from graftwork.base.locate import locate, silent
 from graftwork.base.roles import role_of
 from graftwork.base.template import ChatFormat
 from graftwork.base.tensors import digest_of_tensors
 from graftwork.core.errors import IntegrityError
-from graftwork.core.files import read_json
 
 DtypeName = Literal["float32", "bfloat16", "float16", "float64"]
 
@@ -29,6 +28,9 @@ DTYPES: dict[str, torch.dtype] = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
+
+HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""How every file of a base is read: what lies in its folder, and no code of it, not even when asked."""
 
 transformers_logging.disable_progress_bar()
 
@@ -85,15 +87,20 @@ def load_base(
     found = fingerprint(folder)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=DTYPES[dtype], use_safetensors=True, local_files_only=True, output_loading_info=True
+            folder, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **HERE
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:
         raise IntegrityError(f"base {ref!r} does not load from {folder}: {first_line(error)}") from error
     model, info = loaded
     if unfilled := sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"])):
         raise IntegrityError(
             f"base {ref!r}: {len(unfilled)} tensors of the model are not in its files, first {unfilled[0]!r}. "
             "They would be random. Fetch the base again."
+        )
+    if strange := sorted(info["unexpected_keys"]):
+        raise IntegrityError(
+            f"base {ref!r}: its files hold {len(strange)} tensors that the model of its config has no place for, first "
+            f"{strange[0]!r}. Config and weights do not belong together."
         )
     model = frozen(model.to(device))
     return Base(
@@ -114,18 +121,21 @@ def load_chat(folder: Path) -> ChatFormat:
         IntegrityError: no fast tokenizer can be made from its files.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **HERE)
+    except Exception as error:
         raise IntegrityError(f"no tokenizer can be loaded from {folder}: {first_line(error)}") from error
     if not tokenizer.is_fast:
         raise IntegrityError(f"{folder} has no fast tokenizer (tokenizer.json), which exact targets need.")
     template = tokenizer.get_chat_template() if tokenizer.chat_template else ""
-    return ChatFormat(tokenizer, template, _stop_ids(tokenizer, folder))
+    return ChatFormat(tokenizer, template, stop_ids(tokenizer.eos_token_id, folder))
 
 
 def context_tokens(folder: Path) -> int | None:
     """The longest input that the positions of the base in `folder` allow; None when its config sets no limit."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+    try:
+        config = AutoConfig.from_pretrained(folder, **HERE).get_text_config()
+    except Exception as error:
+        raise IntegrityError(f"{folder}: its config describes no model we know: {first_line(error)}") from error
     limit: int | None = getattr(config, "max_position_embeddings", None)
     return limit
 
@@ -133,10 +143,10 @@ def context_tokens(folder: Path) -> int | None:
 def facts_from_config(folder: Path) -> BaseFacts:
     """Facts about the base in `folder` from its config alone: no weight is read."""
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, **HERE)
         with torch.device("meta"):
             return facts_of(AutoModelForCausalLM.from_config(config))
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:
         raise IntegrityError(f"{folder}: its config describes no model we know: {first_line(error)}") from error
 
 
@@ -166,7 +176,6 @@ def frozen(model: PreTrainedModel) -> PreTrainedModel:
     model.generation_config = GenerationConfig()
     model.requires_grad_(False)
     model.eval()
-    model.config.use_cache = False
     return model
 
 
@@ -187,12 +196,3 @@ def _places(model: nn.Module) -> Iterator[LinearPlace]:
         yield LinearPlace(
             name=name, role=role_of(name), in_features=shape[0], out_features=shape[1], layer=layer_of(name)
         )
-
-
-def _stop_ids(tokenizer: Any, folder: Path) -> frozenset[int]:
-    told: object = None
-    if (folder / "generation_config.json").is_file():
-        read = read_json(folder / "generation_config.json")
-        told = read.get("eos_token_id") if isinstance(read, dict) else None
-    ids = [tokenizer.eos_token_id, *(told if isinstance(told, list) else [told])]
-    return frozenset(i for i in ids if isinstance(i, int))

@@ -52,9 +52,12 @@ def _from_hub(ref: str, say: Callable[[str], None]) -> Path:
     name, _, revision = ref.partition("@")
     disable_progress_bars()
     try:  # what is in the cache needs no connection
-        return Path(huggingface_hub.snapshot_download(name, revision=revision or None, local_files_only=True))
+        cached = Path(huggingface_hub.snapshot_download(name, revision=revision or None, local_files_only=True))
+        if any(cached.glob("*.safetensors")):  # another tool may have fetched its config alone
+            return cached
     except (OSError, ValueError):
-        say(f"fetching {ref} from the Hugging Face hub")
+        pass
+    say(f"fetching {ref} from the Hugging Face hub")
     try:
         found = huggingface_hub.snapshot_download(
             name, revision=revision or None, allow_patterns=FILES, etag_timeout=10

@@ -19,6 +19,10 @@ from graftwork.core.errors import Problem, SpecError
 Message = Mapping[str, str]
 """One turn: `role` (system, user, assistant, tool) and `content`."""
 
+DATED = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
+"""Put before templates that write today's date: a run resumed tomorrow would train on other tokens. It is the date that
+Llama 3's template falls back to."""
+
 Marked = tuple[list[int], list[bool]]
 """tokens_T and is_target_T."""
 
@@ -60,6 +64,9 @@ class ChatFormat:
         tokens_T, offsets_T2 = self._tokens(text, special=not self.template)
         is_target_T = [False] * len(tokens_T)
         for begin, end in spans:
+            before_T, _ = self._tokens(text[:begin], special=not self.template)
+            if tokens_T[: len(before_T)] != before_T:  # offsets alone miss it where a tokenizer trims them
+                self._refuse_border(text[begin:end])
             self._mark(is_target_T, tokens_T, offsets_T2, (begin, end))
         if not self.template and not self._is_stop(tokens_T[-1:]):
             tokens_T, is_target_T = [*tokens_T, self._end_id()], [*is_target_T, True]
@@ -69,13 +76,16 @@ class ChatFormat:
         begin, end = span
         inside = [i for i, (a, b) in enumerate(offsets) if b > a and a < end and b > begin]
         if any(offsets[i][0] < begin or offsets[i][1] > end for i in inside):
-            expected = "an answer whose first and last character start and end a token"
-            hint = "White space at its border merges with the template; strip it."
-            raise SpecError([Problem("answer", self.tokenizer.decode([tokens_T[i] for i in inside]), expected, hint)])
+            self._refuse_border(self.tokenizer.decode([tokens_T[i] for i in inside]))
         stops = [i for i in inside if tokens_T[i] in self.stop_ids]
         last = stops[-1] if stops else (inside[-1] if inside else -1)
         for i in inside:
             is_target_T[i] = i <= last  # what a template writes after the end of turn is not the model's to say
+
+    def _refuse_border(self, answer: str) -> None:
+        expected = "an answer whose first and last character start and end a token"
+        hint = "White space at its border merges with what stands beside it; strip it."
+        raise SpecError([Problem("answer", answer, expected, hint)])
 
     def _chat_spans(self, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
         text, spans = self._render(messages, prompt=False), []
@@ -93,7 +103,10 @@ class ChatFormat:
     def _render(self, messages: Sequence[Message], *, prompt: bool) -> str:
         try:
             text: str = self.tokenizer.apply_chat_template(
-                [dict(m) for m in messages], tokenize=False, add_generation_prompt=prompt
+                [dict(m) for m in messages],
+                chat_template=DATED + self.template if "strftime_now" in self.template else self.template,
+                tokenize=False,
+                add_generation_prompt=prompt,
             )
         except (TemplateError, ValueError, TypeError, IndexError) as error:
             roles = [m["role"] for m in messages]

@@ -1,5 +1,5 @@
 """`python -m graftwork.cli`: the command line where no script is installed."""
 
-from graftwork.cli.main import main
+from graftwork.cli.start import main
 
 main()

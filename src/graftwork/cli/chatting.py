@@ -11,6 +11,7 @@ from rich.table import Table
 
 from graftwork.cli.opening import Opened, open_adapter
 from graftwork.cli.reply import answer
+from graftwork.core.errors import SpecError
 from graftwork.serving.generate import answers
 
 
@@ -18,7 +19,7 @@ def converse(
     adapter: Path, base: str | None, prompts: Sequence[str], *, system: str | None, max_new_tokens: int, as_json: bool
 ) -> None:
     """Answer `prompts`, or what is typed when there are none; `system` None is the one of the adapter's training."""
-    opened = open_adapter(adapter, base, "bfloat16")
+    opened = open_adapter(adapter, base, None)
     system = opened.system if system is None else system
     if prompts or as_json:
         lines = list(prompts) or [line.strip() for line in sys.stdin if line.strip()]
@@ -30,7 +31,10 @@ def converse(
     if system:
         console.print(f"System message: {system}", markup=False)
     for line in _typed(console):
-        _show(console, _reply(opened, line, system, max_new_tokens))
+        try:
+            _show(console, _reply(opened, line, system, max_new_tokens))
+        except SpecError as error:  # this line only; the conversation goes on
+            console.print(str(error), markup=False)
 
 
 def _reply(opened: Opened, line: str, system: str | None, max_new_tokens: int) -> dict[str, str]:

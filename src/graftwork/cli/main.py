@@ -3,7 +3,6 @@
 0 done, 1 failed at work, 2 wrong request, 3 does not fit, 130 interrupted (the same command goes on).
 """
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,8 +55,3 @@ def called(arguments: Sequence[str]) -> int:
     except OSError as error:  # a full disk, a folder that may not be written: not ours, and no traceback either
         refuse(f"{error.filename or 'file'}: {error.strerror or error}", as_json=as_json, kind="OSError")
         return EXIT_FAILED
-
-
-def main() -> None:
-    """The console script."""
-    sys.exit(called(sys.argv[1:]))

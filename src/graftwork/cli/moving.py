@@ -36,7 +36,7 @@ def export_adapter(adapter: Path, out: Path, base: str | None) -> dict[str, Any]
     with _arriving(out) as work:
         shutil.copyfile(folder / TENSORS, work / TENSORS)
         config: Any = read_json(folder / FILE)
-        # other tools know no `bundled:`; they find the base where it lies
+        # other tools know no `bundled:` and no relative folder; they find the base where it lies
         write_json(work / FILE, {**config, "base_model_name_or_path": _for_others(opened.bank.base)})
     return {
         "folder": str(out),
@@ -73,7 +73,7 @@ def merge_adapter(adapter: Path, out: Path, base: str | None, dtype: str) -> dic
 
 
 def _for_others(base: Base) -> str:
-    return str(base.folder) if base.ref.startswith(PREFIX) else base.ref
+    return str(base.folder) if base.ref.startswith(PREFIX) or Path(base.ref).is_dir() else base.ref
 
 
 def _proof(opened: Opened, merged: torch.nn.Module) -> MergeProof:

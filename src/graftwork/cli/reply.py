@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +16,7 @@ View = Callable[[Console], None]
 def answer(data: Mapping[str, Any], view: View, *, as_json: bool) -> None:
     """Print `data` as one JSON object, or show `view`."""
     if as_json:
-        sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=str, allow_nan=False) + "\n")
     else:
         view(Console(highlight=False, soft_wrap=False))
 
@@ -33,4 +34,13 @@ def refuse(error: GraftworkError | str, *, as_json: bool, kind: str) -> None:
             else []
         )
         told = {"error": {"kind": kind, "message": str(error), "problems": problems}}
-        sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(_finite(told), ensure_ascii=False, indent=2, default=str, allow_nan=False) + "\n")
+
+
+def _finite(value: object) -> object:
+    """`value` with numbers that JSON has no word for as text."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value

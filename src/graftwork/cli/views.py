@@ -114,16 +114,18 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
     table.add_row(
         "exact answers",
         count_text(exact["num_records"]),
-        _within(exact["base"], share=True),
-        _within(exact["adapter"], share=True),
-        _within(exact["gain"], share=True, sign="+"),
+        _share(exact["base"]),
+        _share(exact["adapter"]),
+        f"{100 * exact['gain']['mean']:+.1f} points",
     )
     console.print(table)
-    console.print("+- is the half-width of a 95 % interval.")
+    console.print("+- and (to): 95 % intervals.")
 
 
-def _within(estimate: Mapping[str, Any], *, share: bool = False, sign: str = "") -> str:
-    half = 1.96 * estimate["stderr"]
-    if share:
-        return f"{100 * estimate['mean']:{sign}.1f} +- {100 * half:.1f} %"
-    return f"{estimate['mean']:{sign}.3f} +- {half:.3f}"
+def _within(estimate: Mapping[str, Any]) -> str:
+    return f"{estimate['mean']:.3f} +- {1.96 * estimate['stderr']:.3f}"
+
+
+def _share(share: Mapping[str, Any]) -> str:
+    low, high = share["interval"]
+    return f"{100 * share['mean']:.1f} % ({100 * low:.0f} to {100 * high:.0f})"

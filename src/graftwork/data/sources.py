@@ -1,6 +1,7 @@
 """Files of records: JSON lines, JSON and CSV, read whole with the origin of every row."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -118,7 +119,7 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _csv(path: Path, text: str) -> Iterator[Found]:
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # a cell may be as long as its file
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     begins, header = 1, None
     try:
         for cells in reader:

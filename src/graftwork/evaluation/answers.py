@@ -1,13 +1,10 @@
-"""Answers: what a model says to held-out prompts, and whether it is exactly right. Pure: generating is given to it."""
+"""Answers: what a model says to held-out prompts, and whether it is exactly right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graftwork.data.records import Record
 from graftwork.evaluation.estimate import Estimate, mean_of
-
-Answer = Callable[[Sequence[Record]], Sequence[str]]
-"""What the model under test says to each record's prompt, in their order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,10 +21,10 @@ class Answered:
         return self.said.strip() == self.expected.strip()
 
 
-def exact_answers(records: Sequence[Record], answer: Answer) -> tuple[Estimate, list[Answered]]:
-    """The share of `records`, at least two, that is answered word for word."""
+def exact_answers(records: Sequence[Record], said: Sequence[str]) -> tuple[Estimate, list[Answered]]:
+    """The share of `records`, at least two, that `said` answers word for word; both in the same order."""
     answered = [
-        Answered(prompt=record.question, expected=record.answer, said=said)
-        for record, said in zip(records, answer(records), strict=True)
+        Answered(prompt=record.question, expected=record.answer, said=text)
+        for record, text in zip(records, said, strict=True)
     ]
     return mean_of([float(one.is_exact) for one in answered]), answered

@@ -41,3 +41,17 @@ def ratio_of(totals: Sequence[float], weights: Sequence[float]) -> Estimate:
     residuals = [total - ratio * weight for total, weight in zip(totals, weights, strict=True)]
     variance = sum(r * r for r in residuals) / (count - 1)
     return Estimate(mean=ratio, stderr=sqrt(variance * count) / sum(weights), num_scored=count)
+
+
+def wilson(share: Estimate) -> tuple[float, float]:
+    """The 95 % interval of a share of yes and no, which is never empty, not even at none or all of them.
+
+    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
+
+    >>> tuple(round(end, 3) for end in wilson(Estimate(mean=0.0, stderr=0.0, num_scored=160)))
+    (0.0, 0.023)
+    """
+    z2, n = 1.96**2, share.num_scored
+    middle = (share.mean + z2 / (2 * n)) / (1 + z2 / n)
+    half = 1.96 * sqrt(share.mean * (1 - share.mean) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -16,15 +16,15 @@ Routed = Callable[[int], AbstractContextManager[object]]
 
 def target_loss(
     split: Halves, records: Sequence[Encoded], routed: Routed, *, batch_size: int, device: torch.device
-) -> tuple[Estimate, list[float]]:
-    """Loss per target token over all records, and the nats of each record in their order."""
+) -> Estimate:
+    """Loss per target token over all records."""
     nats = [0.0] * len(records)
     for indices in _batches(records, batch_size):
         batch = collate([records[i] for i in indices]).to(device)
         with routed(len(indices)):
             for i, value in zip(indices, row_nats(split, batch.tokens_BT, batch.is_target_BT).tolist(), strict=True):
                 nats[i] = value
-    return ratio_of(nats, [record.num_targets for record in records]), nats
+    return ratio_of(nats, [record.num_targets for record in records])
 
 
 def _batches(records: Sequence[Encoded], size: int) -> Iterator[list[int]]:

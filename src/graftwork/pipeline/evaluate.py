@@ -15,7 +15,7 @@ from graftwork.core.spec import plain
 from graftwork.data.encode import Encoded, encode
 from graftwork.data.records import Record
 from graftwork.evaluation.answers import exact_answers
-from graftwork.evaluation.estimate import mean_of
+from graftwork.evaluation.estimate import mean_of, wilson
 from graftwork.evaluation.held_out import target_loss
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.prepare import EVALUATION
@@ -55,12 +55,13 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
 
 def _losses(work: Work, bank: AdapterBank, handle: Handle, encoded: Sequence[Encoded]) -> dict[str, Any]:
     split, size = work.base.halves, work.spec.evaluation.batch_size
-    work.watch.evaluating("held-out loss", 0, 2 * len(encoded))
+    work.watch.evaluating("held-out loss", 0, len(encoded))
     measured = []
     for owner in (None, handle):
-        loss, _ = target_loss(split, encoded, partial(_all_by, bank, owner), batch_size=size, device=work.base.device)
+        loss = target_loss(split, encoded, partial(_all_by, bank, owner), batch_size=size, device=work.base.device)
         measured.append(loss)
-        work.watch.evaluating("held-out loss", len(measured) * len(encoded), 2 * len(encoded))
+        work.stop_if_asked("trained, evaluation begun")
+        work.watch.evaluating("held-out loss", len(measured) * len(encoded) // 2, len(encoded))
     base, adapter = measured
     return {
         "unit": "nats per target token",
@@ -86,16 +87,17 @@ def _answers(work: Work, bank: AdapterBank, handle: Handle, records: Sequence[Re
         both = answers(bank, [*prompts, *prompts], rows, max_new_tokens=spec.max_new_tokens)
         said[None] += both[: len(prompts)]
         said[handle] += both[len(prompts) :]
+        work.stop_if_asked("trained, evaluation begun")
     work.watch.evaluating("answers", len(asked), len(asked))
-    base, of_base = exact_answers(asked, lambda _: said[None])
-    adapter, of_adapter = exact_answers(asked, lambda _: said[handle])
+    base, of_base = exact_answers(asked, said[None])
+    adapter, of_adapter = exact_answers(asked, said[handle])
     pairs = list(zip(of_base, of_adapter, strict=True))
     return {
         "exact_answers": {
             "unit": "share answered word for word",
             "num_records": len(asked),
-            "base": asdict(base),
-            "adapter": asdict(adapter),
+            "base": {**asdict(base), "interval": wilson(base)},
+            "adapter": {**asdict(adapter), "interval": wilson(adapter)},
             "gain": asdict(mean_of([float(a.is_exact) - float(b.is_exact) for b, a in pairs])),
         },
         "examples": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from graftwork.core.files import read_json, write_json, write_text
 
 STATE = "run.json"
 FORMAT = 1
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +40,14 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / LOCK)
 
     def __enter__(self) -> RunFolder:
-        """Take the folder for this process. Raises ConflictError when another works in it."""
+        """Take the folder for this process.
+
+        Raises:
+            ConflictError: another process works in it, or it holds files of somebody else, which a run would replace.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -51,6 +56,13 @@ class RunFolder:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise ConflictError(f"{self.path}: another process works in this run's folder. Wait for it.") from error
+        found = sorted(p.name for p in self.path.iterdir() if p.name != LOCK)
+        if found and STATE not in found:
+            self._lock.release()
+            raise ConflictError(
+                f"{self.path} is no run's folder: it holds {found[0]} and no {STATE}. A run would replace what lies "
+                "there; give a new folder, or an empty one."
+            )
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -95,16 +107,9 @@ class RunFolder:
             seconds=round(time.monotonic() - began_s, 3),
         )
         steps = {**self.steps(), name: done}
-        fields = {
-            step: {
-                "inputs": d.inputs,
-                "outputs": dict(d.outputs),
-                "summary": dict(d.summary),
-                "seconds": d.seconds,
-            }
-            for step, d in steps.items()
-        }
-        write_json(self.path / STATE, {"format": FORMAT, "steps": fields})
+        fields = {step: asdict(d) for step, d in steps.items()}
+        signed = {step: {**told, "digest": digest(told)} for step, told in fields.items()}
+        write_json(self.path / STATE, {"format": FORMAT, "steps": signed})
         return done
 
     def keep_recipe(self, text: str) -> None:
@@ -125,7 +130,8 @@ class RunFolder:
 
 
 def _done(step: Mapping[str, Any]) -> Done:
-    done = Done(**step)
-    if not (isinstance(done.inputs, str) and isinstance(done.outputs, dict) and isinstance(done.summary, dict)):
-        raise ValueError("a step of another form")
+    told = {key: value for key, value in step.items() if key != "digest"}
+    done = Done(**told)
+    if step["digest"] != digest(told) or not (isinstance(done.outputs, dict) and isinstance(done.summary, dict)):
+        raise ValueError("a step that is not as it was recorded")
     return done

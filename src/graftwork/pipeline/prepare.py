@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def _inputs(work: Work) -> dict[str, Any]:
     return {
         "data": told if isinstance(spec.data.evaluation, HeldOut) else {**told, "evaluation": "a file"},
         "seed": spec.training.seed,
+        "answers": [spec.evaluation.answers, spec.evaluation.max_new_tokens],
         "files": [digest_of_file(Path(path)) for path in files],
         "tokenizer": work.fingerprint.tokenizer,
         "template": work.fingerprint.template,
@@ -71,7 +73,29 @@ def _read(work: Work) -> Split:
 def _encoded(work: Work, records: Split) -> tuple[list[Encoded], list[Encoded]]:
     """Both sides as tokens: a record that cannot be used stops the run here, before anything is spent."""
     together = encode([*records.train, *records.evaluation], work.chat.marked, max_tokens=work.max_tokens)
+    _refuse_unanswerable(work, records.evaluation[: work.spec.evaluation.answers])
     return together[: len(records.train)], together[len(records.train) :]
+
+
+def _refuse_unanswerable(work: Work, records: Sequence[Record]) -> None:
+    """Refuse, before anything is spent, held-out prompts that leave no room for an answer in the base's context."""
+    context, room = work.context_tokens, work.spec.evaluation.max_new_tokens
+    if context is None:
+        return
+    if room >= context:
+        raise SpecError([Problem("evaluation.max_new_tokens", room, f"less than the base's context of {context}")])
+    expected = f"a prompt of at most {context - room} tokens: the base's context less evaluation.max_new_tokens"
+    problems = []
+    for record in records:
+        try:
+            num_tokens = len(work.chat.prompt(record.prompt))
+        except SpecError as error:
+            problems += [replace(p, path=f"{record.origin}: {p.path}", hint="To answer it.") for p in error.problems]
+            continue
+        if num_tokens + room > context:
+            problems.append(Problem(str(record.origin), f"{num_tokens} tokens", expected))
+    if problems:
+        raise SpecError(problems)
 
 
 def _report(records: Split, train: Sequence[Encoded], evaluation: Sequence[Encoded]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
+from graftwork.base.bundled import BUNDLED
+from graftwork.base.locate import PREFIX
 from graftwork.core.digests import digest
 from graftwork.core.errors import NotFoundError, Problem, SpecError, did_you_mean
 from graftwork.core.recipe import mapping_of, overlaid, read_recipe, text_of, with_settings
@@ -101,6 +103,10 @@ def _base(asked: str, near: Path) -> str:
     if len(folders) > 1:
         hint = f"There are {' and '.join(map(str, folders))}; give the whole path."
         raise SpecError([Problem("base", asked, "one folder", hint)])
+    if not folders and not asked.startswith(PREFIX) and asked.partition("@")[0].count("/") != 1:
+        known = [f"{PREFIX}{name}" for name in BUNDLED]
+        hint = f"{did_you_mean(asked, known)} Bundled ones: {', '.join(known)}.".strip()
+        raise SpecError([Problem("base", asked, "a folder that is there, or a Hugging Face id (owner/name)", hint)])
     return str(folders[0]) if folders else asked
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from graftwork.core.errors import Problem, SpecError
+from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError
 from graftwork.pipeline.check import check
 from graftwork.pipeline.folder import Done, RunFolder
 from graftwork.pipeline.prepare import prepare
@@ -75,7 +75,6 @@ def run_spec(
     """As `run`, for a recipe that is read already, its paths whole."""
     path = Path(out) if out else Path("runs") / spec.name
     with RunFolder(path) as folder:
-        folder.keep_recipe(effective_text(spec))
         work = Work(spec=spec, folder=folder, watch=watch or Quiet())
         steps = dict(_steps(work, until))
     return RunResult(folder=path, recipe_digest=recipe_digest(spec), steps=steps)
@@ -90,6 +89,10 @@ def _before_training(work: Work) -> tuple[Done, Done]:
             done.append(step(work))
         except SpecError as error:
             problems += error.problems
+        except (NotFoundError, IntegrityError) as error:  # of the base; the other step needs it too
+            if not problems:
+                raise
+            raise SpecError([*problems, Problem("base", work.spec.base, "a base that is there", str(error))]) from error
     if problems:
         raise SpecError(problems)
     return done[0], done[1]
@@ -97,6 +100,8 @@ def _before_training(work: Work) -> tuple[Done, Done]:
 
 def _steps(work: Work, until: Until) -> list[tuple[str, Done]]:
     checked, prepared = _before_training(work)
+    work.folder.keep_recipe(effective_text(work.spec))
+    work.stop_if_asked("prepared")
     done = [("check", checked), ("prepare", prepared)]
     if until == "prepare":
         return done
@@ -104,6 +109,7 @@ def _steps(work: Work, until: Until) -> list[tuple[str, Done]]:
 
     trained = train_adapter(work, prepared)
     done.append(("train", trained))
+    work.stop_if_asked("trained")
     if until == "train":
         return done
     from graftwork.pipeline.evaluate import evaluate

@@ -28,7 +28,6 @@ from graftwork.pipeline.work import Work, read_prepared
 from graftwork.training.checkpoints import restore_newest, save_checkpoint
 from graftwork.training.loop import TrainJob, optimizer_for, train
 from graftwork.training.memory import checkpoint_activations, give_back_free_memory, keep_activations
-from graftwork.training.report import StepReport
 
 ADAPTER, METRICS, CHECKPOINTS = "adapter", "metrics.jsonl", "checkpoints"
 TRIM_EVERY = 5
@@ -60,7 +59,7 @@ def train_adapter(work: Work, prepared: Done) -> Done:
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     base_before = work.base.tensor_digest()
     trained = _begin(work, digest(inputs))
-    last = _to_the_end(work, trained)
+    _to_the_end(work, trained)
     if work.base.tensor_digest() != base_before:
         raise IntegrityError("the base's tensors changed while training. Nothing was kept; this is a bug, report it.")
     if kept := work.folder.set_aside(ADAPTER):
@@ -77,7 +76,6 @@ def train_adapter(work: Work, prepared: Done) -> Done:
         "num_params": job.bank[job.handle].num_params,
         "num_base_params": work.base.facts.num_params,
         "num_steps": job.num_steps,
-        "final_loss_nats": last.loss_nats if last else None,
         "base_tensors": base_before,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
@@ -125,22 +123,22 @@ def _begin(work: Work, job_digest: str) -> Trained:
     return Trained(job=job, digest=job_digest, checkpoints=checkpoints)
 
 
-def _to_the_end(work: Work, trained: Trained) -> StepReport | None:
-    job, last = trained.job, None
+def _to_the_end(work: Work, trained: Trained) -> None:
+    job = trained.job
     metrics = work.folder.path / METRICS
-    _keep_until(metrics, job.first_step)
+    _keep_until(work, job.first_step, trained.digest)
     work.watch.training(job.first_step, job.num_steps)
     if job.spec.gradient_checkpointing:
         checkpoint_activations(job.bank)
     try:
         with metrics.open("a", encoding="utf-8") as file:
             for last in train(job, time.monotonic):
-                file.write(json.dumps(asdict(last)) + "\n")
+                file.write(json.dumps({**asdict(last), "job": trained.digest[:16]}) + "\n")
                 file.flush()
                 work.watch.step(last)
                 if last.step % TRIM_EVERY == 0:
                     give_back_free_memory()
-                stop = work.watch.should_stop() and last.step < job.num_steps
+                stop = work.watch.should_stop() and last.step < job.num_steps  # after the last, the adapter is written
                 if stop or last.step % job.spec.checkpoint_every == 0 or last.step == job.num_steps:
                     _save(trained, last.step)
                 if stop:
@@ -148,7 +146,6 @@ def _to_the_end(work: Work, trained: Trained) -> StepReport | None:
     finally:
         if job.spec.gradient_checkpointing:
             keep_activations(job.bank)
-    return last
 
 
 def _save(trained: Trained, step: int) -> None:
@@ -161,11 +158,15 @@ def _records(work: Work) -> list[Encoded]:
     return encode(prepared, work.chat.marked, max_tokens=work.max_tokens)
 
 
-def _keep_until(metrics: Path, step: int) -> None:
-    """Drop metrics of steps after `step`, which are about to be done again."""
+def _keep_until(work: Work, step: int, job: str) -> None:
+    """Drop metrics of steps after `step`, which are about to be done again; those of another job are set aside."""
+    metrics = work.folder.path / METRICS
     lines = metrics.read_text("utf-8").splitlines() if metrics.is_file() else []
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-    write_text(metrics, "".join(line + "\n" for line in kept))
+    rows = [json.loads(line) for line in lines if line.endswith("}")]
+    if any(row["job"] != job[:16] for row in rows):
+        work.folder.set_aside(METRICS)
+    kept = [row for row in rows if row["job"] == job[:16] and row["step"] <= step]
+    write_text(metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _provenance(work: Work, prepared: Done, num_steps: int) -> Mapping[str, Any]:

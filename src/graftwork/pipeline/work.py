@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftwork.base.fingerprint import Fingerprint, fingerprint
 from graftwork.base.locate import locate
-from graftwork.core.errors import IntegrityError
+from graftwork.core.errors import IntegrityError, Interrupted
 from graftwork.core.files import write_jsonl
 from graftwork.data.records import Origin, Record
 from graftwork.pipeline.folder import RunFolder
@@ -31,6 +31,11 @@ class Work:
     watch: Watch
     device: str = "cpu"
 
+    def stop_if_asked(self, done: str) -> None:
+        """Raise Interrupted when whoever watches wants the run to stop; `done` says how far it is."""
+        if self.watch.should_stop():
+            raise Interrupted(f"stopped: {done}. The same command goes on from there.")
+
     @cached_property
     def base_folder(self) -> Path:
         """Where the base lies; fetched if it has to be."""
@@ -44,11 +49,16 @@ class Work:
         return load_chat(self.base_folder)
 
     @cached_property
-    def max_tokens(self) -> int:
-        """The longest record that can be used: as asked for, and within the base's context."""
+    def context_tokens(self) -> int | None:
+        """The longest input of the base; None when it has no limit."""
         from graftwork.base.load import context_tokens
 
-        return min(self.spec.data.max_tokens, context_tokens(self.base_folder) or self.spec.data.max_tokens)
+        return context_tokens(self.base_folder)
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest record that can be used: as asked for, and within the base's context."""
+        return min(self.spec.data.max_tokens, self.context_tokens or self.spec.data.max_tokens)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:

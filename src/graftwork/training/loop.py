@@ -13,7 +13,7 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from graftwork.base.head import Halves, nats
-from graftwork.core.errors import WorkError
+from graftwork.core.errors import CapacityError, WorkError
 from graftwork.data.batches import micro_batches, step_indices
 from graftwork.data.collate import Batch, collate
 from graftwork.training.report import StepReport
@@ -103,8 +103,17 @@ def _accumulate(job: TrainJob, batch: Batch, step_targets: int, at: tuple[int, i
     """Add a micro-batch's gradient. Divided by the targets of the whole step, so how it is cut does not matter."""
     rows = [job.handle] * batch.tokens_BT.shape[0]
     with _dropout_drawn_from(job, at), job.bank.route(rows, training=True):
-        loss = nats(job.split, batch.tokens_BT, batch.is_target_BT) / step_targets
-        loss.backward()
+        try:
+            loss = nats(job.split, batch.tokens_BT, batch.is_target_BT) / step_targets
+            loss.backward()
+        except RuntimeError as error:
+            if "memory" not in str(error):
+                raise
+            shape = f"{batch.tokens_BT.shape[0]} rows of {batch.tokens_BT.shape[1]} tokens"
+            raise CapacityError(
+                f"step {at[0] + 1}: {shape} do not fit into memory. Lower training.batch_size and raise "
+                "training.accumulation by as much, or set training.gradient_checkpointing to true."
+            ) from error
     return float(loss.detach())
 
 

@@ -36,10 +36,10 @@ class TrainSpec(Spec):
     epochs: float | None = Field(default=None, gt=0)
     """Passes over the training records, instead of steps. Absent, like steps: one pass."""
 
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=16, ge=1, le=65536)
     """Records in a forward pass. More is faster and takes more memory. 4 to 32 are usual."""
 
-    accumulation: int = Field(default=1, ge=1)
+    accumulation: int = Field(default=1, ge=1, le=65536)
     """Forward passes in an optimizer step; batch_size times this many records make a step."""
 
     learning_rate: float = Field(default=2e-4, gt=0, lt=0.1)

@@ -68,9 +68,20 @@ def test_a_base_with_a_tensor_of_another_shape_is_refused(folder):
         load_base(str(folder))
 
 
-def test_a_base_with_a_tensor_too_many_is_refused_or_loads_without_it(folder, load):
+def test_a_base_with_a_tensor_too_many_is_refused(folder):
     rewrite(folder, lambda tensors: {**tensors, "model.layers.9.mlp.up_proj.weight": torch.ones(2)})
-    assert load_base(str(folder), dtype="float64").tensor_digest() == load().tensor_digest()
+    with pytest.raises(IntegrityError, match=r"first 'model\.layers\.9\.mlp\.up_proj\.weight'"):
+        load_base(str(folder), dtype="float64")
+
+
+def test_code_that_comes_with_a_base_is_never_run(folder, tmp_path):
+    config = json.loads((folder / "config.json").read_text())
+    told = {"auto_map": {"AutoConfig": "conf.Odd", "AutoModelForCausalLM": "conf.Odd"}, "model_type": "odd"}
+    (folder / "config.json").write_text(json.dumps({**config, **told}))
+    (folder / "conf.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    with pytest.raises(IntegrityError):
+        load_base(str(folder))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_torn_base_is_refused(folder):

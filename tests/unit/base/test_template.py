@@ -186,3 +186,17 @@ def test_the_format_of_a_saved_base_is_read_with_its_stop_tokens(folder_of):
     assert format_.template == CHATML
     assert format_.stop_ids == {format_.tokenizer.eos_token_id}
     assert load_chat(folder_of("llama", template=None)).template == ""
+
+
+def test_a_template_that_asks_for_the_date_is_told_the_same_every_day():
+    dated = chat("{{ strftime_now('%d %b %Y') }}" + CHATML)
+    said = dated.tokenizer.decode(dated.prompt(turns("u:x")))
+    assert said.startswith("26 Jul 2024<|im_start|>user")
+
+
+def test_a_border_that_a_tokenizer_hides_in_its_offsets_is_found():
+    hidden = chat("")
+    hidden.tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    vocabulary = hidden.tokenizer.get_vocab()
+    assert " P" not in vocabulary, "a token a byte: nothing merges, so nothing is refused"
+    assert learned(hidden, turns("u:Answer: ", "a:Paris")) == [f"Paris{END}"]

@@ -182,3 +182,9 @@ def test_a_file_that_is_not_there_is_refused_with_the_nearest_name(tmp_path: Pat
 def test_a_folder_is_no_data_file(tmp_path: Path):
     with pytest.raises(NotFoundError, match="no data file at"):
         read_records(tmp_path, layout=None, system=None)
+
+
+def test_a_separator_that_is_no_line_end_splits_no_csv_cell(tmp_path: Path):
+    for odd in ("\u2028", "\x0c", "\x85"):
+        text = f"{CSV}u{odd}v,a\n"
+        assert read_pairs(tmp_path / "x.csv", text) == [(2, f"u{odd}v", "a")]

@@ -1,7 +1,5 @@
 """Answers held against what was expected."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from graftwork.data.records import Origin, Record
@@ -21,13 +19,13 @@ CAPITALS = [
 
 
 def test_the_share_answered_word_for_word_is_counted():
-    share, answered = exact_answers(CAPITALS, lambda records: ["Paris", "rome", "Madrid", "Lima."])
+    share, answered = exact_answers(CAPITALS, ["Paris", "rome", "Madrid", "Lima."])
     assert (share.mean, share.num_scored) == (0.5, 4)
     assert [one.is_exact for one in answered] == [True, False, True, False]
 
 
 def test_what_was_asked_expected_and_said_is_kept_in_order():
-    _, answered = exact_answers(CAPITALS[:2], lambda records: ["Paris", "Milan"])
+    _, answered = exact_answers(CAPITALS[:2], ["Paris", "Milan"])
     assert answered == [
         Answered(prompt="France?", expected="Paris", said="Paris"),
         Answered(prompt="Italy?", expected="Rome", said="Milan"),
@@ -42,30 +40,19 @@ def test_white_space_at_the_ends_alone_is_forgiven(said: str, is_exact: bool):
     assert Answered(prompt="?", expected="Paris ", said=said).is_exact is is_exact
 
 
-def test_the_model_is_asked_once_for_all_records():
-    asked: list[Sequence[Record]] = []
-
-    def answer(records: Sequence[Record]) -> list[str]:
-        asked.append(records)
-        return ["x"] * len(records)
-
-    exact_answers(CAPITALS, answer)
-    assert asked == [CAPITALS]
-
-
 def test_more_or_fewer_answers_than_records_are_refused():
     for said in (["Paris"], ["Paris", "Rome", "x"]):
         with pytest.raises(ValueError, match="zip"):
-            exact_answers(CAPITALS[:2], lambda records, said=said: said)
+            exact_answers(CAPITALS[:2], said)
 
 
 def test_one_record_is_refused():
     with pytest.raises(ValueError, match="no spread can be estimated"):
-        exact_answers(CAPITALS[:1], lambda records: ["Paris"])
+        exact_answers(CAPITALS[:1], ["Paris"])
 
 
 def test_a_record_without_a_prompt_can_be_scored():
     alone = [record(("assistant", "Once upon a time")), record(("assistant", "The end"))]
-    share, answered = exact_answers(alone, lambda records: ["Once upon a time", "x"])
+    share, answered = exact_answers(alone, ["Once upon a time", "x"])
     assert share.mean == 0.5
     assert [one.prompt for one in answered] == ["", ""]

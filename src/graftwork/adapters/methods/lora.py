@@ -32,7 +32,7 @@ class LowRank(LinearSpec):
     rank: RankPlan = 16
     """Directions the update may use: a number, or a plan such as {kind: tiered}. 8 to 64 are usual."""
 
-    alpha: float = Field(default=32.0, gt=0)
+    alpha: float = Field(default=32.0, gt=0, le=1e6)
     """Strength: the update is scaled by alpha / rank. 32 suits every rank."""
 
     scaling: Literal["classic", "rank_stabilised"] = "classic"
