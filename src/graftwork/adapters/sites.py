@@ -1,8 +1,7 @@
 """Where methods act in a running model. The linear site: a forward hook on the base's own layer.
 
-A hook leaves the module tree, its names and its weights as they are, works on any kind of linear layer (nn.Linear,
-GPT-2's
-Conv1D, quantised ones), and is gone without a trace when the last adapter leaves.
+A hook leaves the module tree, its names and its weights as they are, works on nn.Linear and GPT-2's
+Conv1D alike, and is gone without a trace when the last adapter leaves.
 """
 
 from __future__ import annotations
