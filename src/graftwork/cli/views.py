@@ -105,7 +105,7 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if not name else "right")
     loss, exact = told["loss"], told["exact_answers"]
     table.add_row(
-        "loss per token, nats",
+        "nats per token",
         count_text(loss["num_records"]),
         _within(loss["base"]),
         _within(loss["adapter"]),
@@ -119,7 +119,7 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
         f"{100 * exact['gain']['mean']:+.1f} points",
     )
     console.print(table)
-    console.print("+- and (to): 95 % intervals.")
+    console.print("+- and in brackets: 95 % intervals. Nats per token: the loss; lower is better.")
 
 
 def _within(estimate: Mapping[str, Any]) -> str:
@@ -128,4 +128,4 @@ def _within(estimate: Mapping[str, Any]) -> str:
 
 def _share(share: Mapping[str, Any]) -> str:
     low, high = share["interval"]
-    return f"{100 * share['mean']:.1f} % ({100 * low:.0f} to {100 * high:.0f})"
+    return f"{100 * share['mean']:.1f} % ({100 * low:.0f}-{100 * high:.0f})"
