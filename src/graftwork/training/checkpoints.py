@@ -52,6 +52,8 @@ def restore_newest(
         Steps done (0 when no checkpoint is whole), and the newer ones that had to be passed over.
     """
     skipped = []
+    for torn in folder.glob(".step-*"):  # what a killed process was writing when it died
+        torn.unlink()
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
             step, tensors = _read(path, job)
