@@ -2,6 +2,8 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,20 +95,12 @@ def _refuse_existing(out: Path) -> None:
         raise ConflictError(f"{out} is there already. Choose another name or move it away.")
 
 
-class _arriving:  # noqa: N801  a context manager reads as a verb
+@contextmanager
+def _arriving(out: Path) -> Iterator[Path]:
     """A folder that gets its name when all that belongs in it is there."""
-
-    def __init__(self, out: Path) -> None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        self._out = out
-        self._work = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
-
-    def __enter__(self) -> Path:
-        whole = Path(self._work.name) / "whole"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as work:
+        whole = Path(work) / "whole"
         whole.mkdir()
-        return whole
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        if kind is None:
-            (Path(self._work.name) / "whole").rename(self._out)
-        self._work.cleanup()
+        yield whole
+        whole.rename(out)

@@ -80,9 +80,7 @@ def show_places(console: Console, places: Mapping[str, Any]) -> None:
 
 
 def _show_data(console: Console, report: Mapping[str, Any]) -> None:
-    table = Table(title="Data", title_justify="left")
-    for name in ("", "records", "tokens", "learned tokens", "median", "longest"):
-        table.add_column(name, justify="left" if not name else "right")
+    table = _numbers("Data", "records", "tokens", "learned tokens", "median", "longest")
     for side in ("train", "evaluation"):
         told = report[side]
         numbers = (told[key] for key in ("num_records", "num_tokens", "num_targets", "median_tokens", "longest_tokens"))
@@ -100,9 +98,7 @@ def _show_trained(console: Console, summary: Mapping[str, Any], seconds: float) 
 
 
 def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
-    table = Table(title="On held-out records", title_justify="left")
-    for name in ("", "records", "base", "adapter", "difference"):
-        table.add_column(name, justify="left" if not name else "right")
+    table = _numbers("On held-out records", "records", "base", "adapter", "difference")
     loss, exact = told["loss"], told["exact_answers"]
     table.add_row(
         "nats per token",
@@ -129,3 +125,11 @@ def _within(estimate: Mapping[str, Any]) -> str:
 def _share(share: Mapping[str, Any]) -> str:
     low, high = share["interval"]
     return f"{100 * share['mean']:.1f} % ({100 * low:.0f}-{100 * high:.0f})"
+
+
+def _numbers(title: str, *columns: str) -> Table:
+    """A table with names in its first column and numbers in the others."""
+    table = Table("", title=title, title_justify="left")
+    for name in columns:
+        table.add_column(name, justify="right")
+    return table

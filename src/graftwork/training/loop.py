@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -21,8 +21,6 @@ from graftwork.training.schedule import rate_factor
 from graftwork.training.spectral import hold_below
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from torch import Tensor
 
     from graftwork.adapters.bank import AdapterBank, Handle
@@ -129,25 +127,17 @@ def _update(job: TrainJob, rate: float) -> None:
     job.optimizer.zero_grad(set_to_none=True)
 
 
-def _dropout_drawn_from(job: TrainJob, at: tuple[int, int]) -> AbstractContextManager[object]:
+@contextmanager
+def _dropout_drawn_from(job: TrainJob, at: tuple[int, int]) -> Iterator[None]:
     """Random numbers by counter (seed, step, micro-batch), not by history: a resumed run draws the same."""
     if not any(getattr(here.spec, "dropout", 0.0) for here in job.bank[job.handle].placed.values()):
-        return nullcontext()
+        yield
+        return
     told = hashlib.sha256(f"{job.spec.seed}:{at}".encode()).digest()
-    forked = torch.random.fork_rng(devices=[job.bank.base.device] if job.bank.base.device.type == "cuda" else [])
-    return _seeded(forked, int.from_bytes(told[:8], "little") >> 1)
-
-
-class _seeded:  # noqa: N801  a context manager reads as a verb
-    def __init__(self, forked: AbstractContextManager[object], seed: int) -> None:
-        self._forked, self._seed = forked, seed
-
-    def __enter__(self) -> None:
-        self._forked.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *exception: object) -> None:
-        self._forked.__exit__(*exception)  # type: ignore[arg-type]
+    device = job.bank.base.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int.from_bytes(told[:8], "little") >> 1)
+        yield
 
 
 def _not_finite(job: TrainJob, step: int, indices: list[int], loss: float, grad_norm: float) -> str:

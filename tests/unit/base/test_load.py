@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,13 +76,15 @@ def test_a_base_with_a_tensor_too_many_is_refused(folder):
         load_base(str(folder), dtype="float64")
 
 
-def test_code_that_comes_with_a_base_is_never_run(folder, tmp_path):
+def test_code_that_comes_with_a_base_is_never_run_not_even_for_a_yes(folder, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     told = {"auto_map": {"AutoConfig": "conf.Odd", "AutoModelForCausalLM": "conf.Odd"}, "model_type": "odd"}
     (folder / "config.json").write_text(json.dumps({**config, **told}))
-    (folder / "conf.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
-    with pytest.raises(IntegrityError):
-        load_base(str(folder))
+    (folder / "conf.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    program = f"from graftwork.base.load import load_base; load_base({str(folder)!r})"
+    done = subprocess.run([sys.executable, "-c", program], input="y\n" * 9, capture_output=True, text=True, check=False)
+    assert "IntegrityError" in done.stderr
+    assert done.stdout == ""
     assert not (tmp_path / "ran").exists()
 
 

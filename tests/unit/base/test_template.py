@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.tiny_base import CHATML, byte_tokenizer
-from tokenizers import processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from graftwork.base.load import load_chat
 from graftwork.base.template import ChatFormat
@@ -194,9 +195,23 @@ def test_a_template_that_asks_for_the_date_is_told_the_same_every_day():
     assert said.startswith("26 Jul 2024<|im_start|>user")
 
 
+def hiding_borders():
+    """A tokenizer that joins a space to the P after it and leaves the space out of its offsets, as Llama 3's."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {piece: i for i, piece in enumerate([*alphabet, "ĠP"])}
+    whole = Tokenizer(models.BPE(vocab=vocabulary, merges=[("Ġ", "P")]))
+    whole.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    whole.post_processor = processors.ByteLevel(trim_offsets=True)
+    whole.decoder = decoders.ByteLevel()
+    whole.add_special_tokens([END])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=whole, eos_token=END)
+    return ChatFormat(tokenizer, "", frozenset({tokenizer.eos_token_id}))
+
+
 def test_a_border_that_a_tokenizer_hides_in_its_offsets_is_found():
-    hidden = chat("")
-    hidden.tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
-    vocabulary = hidden.tokenizer.get_vocab()
-    assert " P" not in vocabulary, "a token a byte: nothing merges, so nothing is refused"
-    assert learned(hidden, turns("u:Answer: ", "a:Paris")) == [f"Paris{END}"]
+    with pytest.raises(SpecError, match="first and last character start and end a token"):
+        hiding_borders().marked(turns("u:Answer: ", "a:Paris"))
+
+
+def test_the_same_tokenizer_is_fine_where_nothing_joins():
+    assert learned(hiding_borders(), turns("u:Answer:", "a: Paris")) == [f" Paris{END}"]
