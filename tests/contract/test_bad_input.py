@@ -60,18 +60,6 @@ def test_a_missing_data_file_is_refused_with_the_nearest(refused, recipe):
     assert said.endswith("Did you mean 'records.jsonl'?")
 
 
-def test_broken_json_is_refused_with_file_and_line(refused, recipe):
-    with recipe.with_name("records.jsonl").open("a") as file:
-        file.write('{"prompt": "x", "completion"\n')
-    assert 'records.jsonl line 37 = \'{"prompt": "x", "completion"\': expected one JSON object a line.' in refused()
-
-
-def test_a_sample_without_target_is_refused_with_file_and_line(refused, recipe):
-    with recipe.with_name("records.jsonl").open("a") as file:
-        file.write('{"prompt": "x", "completion": "  "}\n')
-    assert "records.jsonl line 37: completion = '  ': expected text that is not empty" in refused()
-
-
 def test_a_csv_without_the_needed_columns_is_refused(refused, recipe):
     recipe.with_name("records.csv").write_text("promt,completion\na,b\n")
     rewrite(recipe, "records.jsonl", "records.csv")
@@ -221,11 +209,3 @@ def test_a_file_in_the_way_of_the_folder_is_refused(refused, recipe, tmp_path):
 
 def test_a_folder_that_the_machine_cannot_make_ends_with_1(refused, recipe, tmp_path):
     assert "File name too long" in refused("run", recipe, "--out", tmp_path / ("x" * 300), code=1)
-
-
-def test_a_record_longer_than_the_base_can_read_is_refused(refused, recipe):
-    with recipe.with_name("records.jsonl").open("a") as file:
-        file.write(json.dumps({"prompt": "x" * 600, "completion": "y"}) + "\n")
-    said = refused()
-    assert "records.jsonl line 37 = '" in said
-    assert "expected at most 512 tokens (data.max_tokens, or the base's context). Nothing is cut." in said

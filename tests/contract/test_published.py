@@ -13,7 +13,9 @@ from graftwork.core.recipe import read_recipe
 from graftwork.pipeline.recipes import read_request, recipe_digest
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted([*ROOT.glob("recipes/*.yaml"), ROOT / "src/graftwork/pipeline/demo/recipe.yaml"])
+SHIPPED = sorted(
+    [*ROOT.glob("recipes/*.yaml"), *ROOT.glob("examples/*/*.yaml"), ROOT / "src/graftwork/pipeline/demo/recipe.yaml"]
+)
 COMMANDS = ["demo", "run", "prepare", "train", "show", "chat", "export", "merge", "version"]
 
 

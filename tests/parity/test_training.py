@@ -10,7 +10,7 @@ from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.peft_lora import tensor_name
 from graftwork.base.head import halves
 from graftwork.core.spec import parse
-from graftwork.data.batches import step_indices
+from graftwork.data.batches import evenly, step_indices
 from graftwork.data.collate import collate
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
@@ -45,6 +45,8 @@ def job(load, lora, records, spec, *, num_steps=10, **adapter):
         params=params,
         optimizer=optimizer_for(params, spec),
         records=records,
+        lengths=[len(record.tokens_T) for record in records],
+        mixture=evenly(len(records)),
         spec=spec,
         num_steps=num_steps,
     )
@@ -93,7 +95,7 @@ def test_ten_steps_are_those_of_peft_and_torch(load, lora, records, schedule):
     norms = []
     for report in train(ours, lambda: 0.0):
         step = report.step - 1
-        chosen = step_indices(step, num_records=len(records), per_step=4, seed=3)
+        chosen = step_indices(step, mixture=evenly(len(records)), per_step=4, seed=3)
         batch = collate([records[i] for i in chosen])
         rate = 0.01 * rate_factor(spec.schedule, step, 10)
         loss, norm = their_step(theirs, optimizer, batch, 0.5, rate)
@@ -112,7 +114,7 @@ def test_the_step_is_the_mean_over_target_tokens_not_over_rows(load, lora, recor
     spec = parse(TrainSpec, {**USUAL, "batch_size": 2, "accumulation": 2})
     ours = job(load, lora, records, spec, num_steps=1)
     (report,) = train(ours, lambda: 0.0)
-    chosen = step_indices(0, num_records=len(records), per_step=4, seed=3)
+    chosen = step_indices(0, mixture=evenly(len(records)), per_step=4, seed=3)
     assert report.num_targets == sum(records[i].num_targets for i in chosen)
     assert report.num_tokens == sum(len(records[i].tokens_T) for i in chosen)
     batch = collate([records[i] for i in chosen])

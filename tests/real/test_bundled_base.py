@@ -58,7 +58,8 @@ def test_it_knows_the_capital_of_france(base):
 
 
 def test_its_answers_are_learned_to_their_end_and_nothing_else(base):
-    tokens_T, is_target_T = base.chat.marked(TALK)
+    marked = base.chat.marked(TALK)
+    tokens_T, is_target_T = marked.tokens_T, marked.is_target_T
     learned = base.chat.tokenizer.decode([t for t, learn in zip(tokens_T, is_target_T, strict=True) if learn])
     assert learned == "Paris.<|im_end|>"
 

@@ -34,9 +34,15 @@ class Halves:
     logits_of: Callable[[Tensor], Tensor]
     vocab_size: int
 
-    def hidden_BTH(self, tokens_BT: Tensor) -> Tensor:
-        """The last hidden states of rows that are padded on the right, if at all: a causal body needs no mask then."""
-        hidden: Tensor = self.body(input_ids=tokens_BT, use_cache=False).last_hidden_state
+    def hidden_BTH(self, tokens_BT: Tensor, positions_BT: Tensor | None = None) -> Tensor:
+        """The last hidden states of rows that are padded on the right, if at all: a causal body needs no mask then.
+
+        Args:
+            positions_BT: of packed rows; each record's begin at 0, which is how `transformers` sees where one ends, for
+                every kind of attention.
+        """
+        where = {} if positions_BT is None else {"position_ids": positions_BT}
+        hidden: Tensor = self.body(input_ids=tokens_BT, use_cache=False, **where).last_hidden_state
         return hidden
 
 
@@ -65,12 +71,13 @@ def halves(model: PreTrainedModel) -> Halves:
     return split
 
 
-def nats(split: Halves, tokens_BT: Tensor, is_target_BT: Tensor) -> Tensor:
+def nats(split: Halves, tokens_BT: Tensor, is_target_BT: Tensor, positions_BT: Tensor | None = None) -> Tensor:
     """Summed negative log-likelihood, in nats, of the target tokens; gradients flow to the hidden states alone.
 
     Args:
         tokens_BT: int64, padded on the right.
-        is_target_BT: bool; false in the first column.
+        is_target_BT: bool; false in the first column, and where a packed record begins.
+        positions_BT: of packed rows.
 
     Returns:
         A scalar, float32 (float64 for a float64 model).
@@ -80,7 +87,7 @@ def nats(split: Halves, tokens_BT: Tensor, is_target_BT: Tensor) -> Tensor:
     Departs from it: the head is frozen, so its gradient is never formed; tokens that are no target are left out first.
     """
     predicting_BT = is_target_BT[:, 1:]  # the state at t predicts the token at t + 1
-    hidden_NH = split.hidden_BTH(tokens_BT)[:, :-1][predicting_BT]
+    hidden_NH = split.hidden_BTH(tokens_BT, positions_BT)[:, :-1][predicting_BT]
     total: Tensor = _ChunkedNats.apply(hidden_NH, tokens_BT[:, 1:][predicting_BT], split)
     return total
 

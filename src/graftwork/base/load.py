@@ -22,6 +22,8 @@ from graftwork.core.errors import IntegrityError
 
 DtypeName = Literal["float32", "bfloat16", "float16", "float64"]
 
+Attention = Literal["auto", "sdpa", "eager", "flex_attention", "flash_attention_2"]
+
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -73,6 +75,7 @@ def load_base(
     *,
     dtype: DtypeName = "bfloat16",
     device: str = "cpu",
+    attention: Attention = "auto",
     near: Path | None = None,
     say: Callable[[str], None] = silent,
 ) -> Base:
@@ -87,7 +90,12 @@ def load_base(
     found = fingerprint(folder)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **HERE
+            folder,
+            dtype=DTYPES[dtype],
+            attn_implementation=None if attention == "auto" else attention,
+            use_safetensors=True,
+            output_loading_info=True,
+            **HERE,
         )
     except Exception as error:
         raise IntegrityError(f"base {ref!r} does not load from {folder}: {first_line(error)}") from error

@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 from graftwork.cli import views
+from graftwork.cli.privacy import privacy_app
 from graftwork.cli.reply import answer
 
 Recipe = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 AdapterFolder = Annotated[Path, typer.Argument(help="An adapter's folder, or the folder of a run.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: runs/<recipe name>]")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes that prepare data. [default: as many as pay]")
+]
 BaseRef = Annotated[
     str | None, typer.Option("--base", help="Another name for the same base. [default: the one on its card]")
 ]
@@ -20,14 +24,16 @@ Settings = Annotated[
 ]
 
 
-def run(recipe: Recipe, out: Out = None, settings: Settings = None, json: Json = False) -> None:
+def run(
+    recipe: Recipe, out: Out = None, settings: Settings = None, workers: Workers = None, json: Json = False
+) -> None:
     """Prepare, train and evaluate.
 
     Steps that are done and unchanged are not done again.
     """
     from graftwork.cli.watching import watched_run
 
-    result = watched_run(recipe, out, settings or [], "evaluate")
+    result = watched_run(recipe, out, settings or [], "evaluate", workers=workers)
     answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
 
 
@@ -42,12 +48,29 @@ def train(recipe: Recipe, out: Out = None, settings: Settings = None, json: Json
     answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
 
 
-def prepare(recipe: Recipe, out: Out = None, settings: Settings = None, json: Json = False) -> None:
-    """Read, check, split and report on the data."""
+def prepare(
+    recipe: Recipe,
+    out: Out = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    preview: Annotated[
+        int,
+        typer.Option("--preview", min=0, metavar="N", help="Also show N records as tokens, the learned ones marked."),
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Read, check, clean and split the data, with a report.
+
+    What cannot be used goes to data/quarantine.jsonl with its file, line and reason.
+    """
     from graftwork.cli.watching import watched_run
 
-    result = watched_run(recipe, out, settings or [], "prepare")
+    result = watched_run(recipe, out, settings or [], "prepare", workers=workers)
     answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
+    if preview:
+        from graftwork.cli.previewing import preview_rows
+
+        preview_rows(result.folder, preview, as_json=json)
 
 
 def show(
@@ -144,5 +167,7 @@ def version(json: Json = False) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put every command into `app`, in the order in which a new user needs them."""
-    for command in (demo, run, prepare, train, show, chat, export, merge, version):
+    for command in (demo, run, prepare, train, show, chat, export, merge):
         app.command()(command)
+    app.add_typer(privacy_app, name="privacy")
+    app.command()(version)

@@ -1,14 +1,19 @@
 """Results for people: plain tables and the next thing to do. No torch."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from graftwork.core.units import bytes_text, count_text, seconds_text
-from graftwork.pipeline.run import RunResult
+
+if TYPE_CHECKING:
+    from graftwork.pipeline.run import RunResult
 
 EXAMPLES = 5
 
@@ -28,7 +33,7 @@ def show_run(console: Console, result: RunResult) -> None:
     if "train" in result.steps:
         show_places(console, result.steps["check"].summary)
     if "prepare" in result.steps:
-        _show_data(console, result.steps["prepare"].summary)
+        _show_data(console, result.steps["prepare"].summary, result.folder)
     if "train" in result.steps:
         done = result.steps["train"]
         _show_trained(console, done.summary, done.seconds)
@@ -79,12 +84,36 @@ def show_places(console: Console, places: Mapping[str, Any]) -> None:
     console.print(f"{count_text(trained)} trained numbers, {trained / whole:.2%} of the base's {count_text(whole)}")
 
 
-def _show_data(console: Console, report: Mapping[str, Any]) -> None:
-    table = _numbers("Data", "records", "tokens", "learned tokens", "median", "longest")
+def _show_data(console: Console, report: Mapping[str, Any], folder: Path) -> None:
+    table = _numbers("Data", "records", "rows", "tokens", "learned tokens", "median", "longest")
+    keys = ("num_records", "num_rows", "num_tokens", "num_targets", "median_tokens", "longest_tokens")
     for side in ("train", "evaluation"):
-        told = report[side]
-        numbers = (told[key] for key in ("num_records", "num_tokens", "num_targets", "median_tokens", "longest_tokens"))
-        table.add_row(side, *(count_text(number) for number in numbers))
+        table.add_row(side, *(count_text(report[side][key]) for key in keys))
+    console.print(table)
+    _show_flow(console, report)
+    if personal := report["personal_data"]["kinds"]:
+        kinds = ", ".join(f"{kind} {count_text(count)}" for kind, count in personal.items())
+        num, mode = count_text(report["personal_data"]["num_records"]), report["personal_data"]["mode"]
+        console.print(f"Personal data in {num} records ({mode}): {kinds}", markup=False, soft_wrap=True)
+    if report["flow"][-1]["out"] < report["num_rows"]:
+        console.print(f"Kept back, with reasons: {folder / 'data' / 'quarantine.jsonl'}", markup=False, soft_wrap=True)
+    console.print(f"Report: {folder / 'data' / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _show_flow(console: Console, report: Mapping[str, Any]) -> None:
+    """What became of every row, step by step; steps at which nothing happened are left out."""
+    told = [step for step in report["flow"] if step["repaired"] or step["quarantined"]]
+    if not told:
+        console.print(f"All {count_text(report['num_rows'])} rows could be used as they are.", markup=False)
+        return
+    table = Table("step", title=f"What became of {count_text(report['num_rows'])} rows", title_justify="left")
+    for name, justify in (("in", "right"), ("repaired", "left"), ("kept back", "left"), ("out", "right")):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for step in told:
+        whys = (
+            "\n".join(f"{count_text(n)} {why}" for why, n in step[key].items()) for key in ("repaired", "quarantined")
+        )
+        table.add_row(step["step"], count_text(step["in"]), *map(escape, whys), count_text(step["out"]))
     console.print(table)
 
 
@@ -99,7 +128,7 @@ def _show_trained(console: Console, summary: Mapping[str, Any], seconds: float) 
 
 def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
     table = _numbers("On held-out records", "records", "base", "adapter", "difference")
-    loss, exact = told["loss"], told["exact_answers"]
+    loss, exact = told["loss"], told.get("exact_answers")
     table.add_row(
         "nats per token",
         count_text(loss["num_records"]),
@@ -107,14 +136,17 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
         _within(loss["adapter"]),
         f"{loss['change_frac']:+.1%}",
     )
-    table.add_row(
-        "exact answers",
-        count_text(exact["num_records"]),
-        _share(exact["base"]),
-        _share(exact["adapter"]),
-        f"{100 * exact['gain']['mean']:+.1f} points",
-    )
+    if exact:
+        table.add_row(
+            "exact answers",
+            count_text(exact["num_records"]),
+            _share(exact["base"]),
+            _share(exact["adapter"]),
+            f"{100 * exact['gain']['mean']:+.1f} points",
+        )
     console.print(table)
+    for reason, num in told["passed_over"].items():
+        console.print(f"{count_text(num)} held-out records were not answered: {reason}.", markup=False)
     console.print("+- and in brackets: 95 % intervals. Nats per token: the loss; lower is better.")
 
 

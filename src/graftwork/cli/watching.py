@@ -61,6 +61,20 @@ class Terminal:
         """One line."""
         self._progress.console.print(text, markup=False)
 
+    def preparing(self, label: str, done: int, total: int) -> None:
+        """Move the bar of the data; without a terminal, a line now and then."""
+        done, unit = min(done, total), "records"
+        if label == "reading":
+            done, total, unit = done // 1_000_000, total // 1_000_000, "MB"
+        self._progress.update(
+            self._task, description=label, total=total, completed=done, visible=done < total, told=unit
+        )
+        now_s = time.monotonic()
+        if self._progress.disable and total and now_s - self._line_s >= LINE_EVERY_S:
+            if self._line_s:
+                self.say(f"{label}: {100 * done / total:.0f} %")
+            self._line_s = now_s
+
     def training(self, done: int, total: int) -> None:
         """A new bar."""
         self._total, self._first = total, done
@@ -101,8 +115,10 @@ class Terminal:
             raise Interrupted("interrupted before training; the same command starts again")
 
 
-def watched_run(recipe: Path, out: Path | None, settings: Sequence[str], until: Until) -> RunResult:
+def watched_run(
+    recipe: Path, out: Path | None, settings: Sequence[str], until: Until, *, workers: int | None = None
+) -> RunResult:
     """Run the recipe at `recipe` before a person's eyes."""
     wait_as_the_machine_allows()
     with Terminal() as terminal:
-        return run(recipe, out=out, settings=settings, until=until, watch=terminal)
+        return run(recipe, out=out, settings=settings, until=until, watch=terminal, workers=workers)

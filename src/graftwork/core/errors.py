@@ -38,6 +38,13 @@ class Problem:
         return f"{line}. {self.hint}" if self.hint else line
 
 
+class Told(Problem):
+    """A problem whose words are written already, as `expected`."""
+
+    def __str__(self) -> str:
+        return self.expected
+
+
 class GraftworkError(Exception):
     """Anything this package refuses or fails at, in words for its user."""
 

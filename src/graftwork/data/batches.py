@@ -2,19 +2,49 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 
-def step_indices(step: int, *, num_records: int, per_step: int, seed: int) -> list[int]:
-    """Records of optimizer step `step`, counted from 0, drawn without repetition within each epoch.
+@dataclass(frozen=True)
+class Mixture:
+    """Records of several sources, each seen so often in an epoch.
+
+    Attributes:
+        sizes: records of each source; those of a source stand together, in the order of the sources.
+        weights: how often a record of each source is seen in an epoch: 1 is once, 0.5 in every other epoch, 2 twice.
+    """
+
+    sizes: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def per_epoch(self) -> tuple[int, ...]:
+        """Records of each source in an epoch; at least one."""
+        pairs = zip(self.sizes, self.weights, strict=True)
+        return tuple(max(1, round(size * weight)) if size else 0 for size, weight in pairs)
+
+    @property
+    def epoch_size(self) -> int:
+        """Records in an epoch."""
+        return sum(self.per_epoch)
+
+
+def evenly(num_records: int) -> Mixture:
+    """One source, each record once in an epoch."""
+    return Mixture((num_records,), (1.0,))
+
+
+def step_indices(step: int, *, mixture: Mixture, per_step: int, seed: int) -> list[int]:
+    """Records of optimizer step `step`, counted from 0, drawn without repetition within each pass over a source.
 
     Epochs follow each other without a gap: a step may take the end of one and the start of the next.
 
-    >>> (step_indices(0, num_records=3, per_step=2, seed=0) + step_indices(1, num_records=3, per_step=2, seed=0)[:1])
-    [0, 2, 1]
+    >>> [step_indices(step, mixture=evenly(3), per_step=2, seed=0) for step in (0, 1)]
+    [[1, 0], [2, 1]]
     """
-    drawn = range(step * per_step, (step + 1) * per_step)
-    return [_epoch(i // num_records, num_records, seed)[i % num_records] for i in drawn]
+    size = mixture.epoch_size
+    return [_epoch(i // size, mixture, seed)[i % size] for i in range(step * per_step, (step + 1) * per_step)]
 
 
 def micro_batches(indices: Sequence[int], lengths: Sequence[int], *, size: int) -> list[list[int]]:
@@ -31,7 +61,25 @@ def micro_batches(indices: Sequence[int], lengths: Sequence[int], *, size: int) 
 
 
 @lru_cache(maxsize=4)
-def _epoch(epoch: int, num_records: int, seed: int) -> tuple[int, ...]:
-    order = list(range(num_records))
-    random.Random(f"{seed}:{epoch}").shuffle(order)
+def _epoch(epoch: int, mixture: Mixture, seed: int) -> tuple[int, ...]:
+    """An epoch's records in order: of each source the next ones of its endless passes, then all shuffled."""
+    chosen: list[int] = []
+    begin = 0
+    for source, (size, take) in enumerate(zip(mixture.sizes, mixture.per_epoch, strict=True)):
+        drawn = range(epoch * take, (epoch + 1) * take)
+        chosen += (
+            [begin + _pass(i // size, source, size, seed)[i % size] for i in drawn]
+            if take != size
+            else range(begin, begin + size)
+        )
+        begin += size
+    random.Random(f"{seed}:{epoch}").shuffle(chosen)
+    return tuple(chosen)
+
+
+@lru_cache(maxsize=8)
+def _pass(number: int, source: int, size: int, seed: int) -> tuple[int, ...]:
+    """The order in which pass `number` over a source sees its records."""
+    order = list(range(size))
+    random.Random(f"{seed}:{source}:{number}").shuffle(order)
     return tuple(order)

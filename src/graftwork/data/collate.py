@@ -1,4 +1,4 @@
-"""Encoded records to tensors.
+"""Encoded records to tensors: a row each, or end to end in one row.
 
 Rows are padded on the right, so a causal model never looks at padding from a real token and needs no mask for it.
 """
@@ -20,12 +20,14 @@ class Batch:
         tokens_BT: int64; 0 in padding.
         is_target_BT: bool; true where the token is to be learned. Never in the first column, never in padding.
         num_tokens: tokens that are not padding.
+        positions_BT: int64; of packed rows, counted from 0 in each record; None where a row is one record.
     """
 
     tokens_BT: Tensor
     is_target_BT: Tensor
     num_tokens: int
     num_targets: int
+    positions_BT: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on `device`."""
@@ -34,6 +36,7 @@ class Batch:
             is_target_BT=self.is_target_BT.to(device),
             num_tokens=self.num_tokens,
             num_targets=self.num_targets,
+            positions_BT=None if self.positions_BT is None else self.positions_BT.to(device),
         )
 
 
@@ -51,4 +54,18 @@ def collate(records: Sequence[Encoded]) -> Batch:
         is_target_BT=is_target_BT,
         num_tokens=sum(len(record.tokens_T) for record in records),
         num_targets=int(is_target_BT.sum()),
+    )
+
+
+def collate_packed(records: Sequence[Encoded]) -> Batch:
+    """`records`, at least one, end to end in one row without padding."""
+    tokens_T = torch.tensor([token for record in records for token in record.tokens_T])
+    is_target_T = torch.tensor([target for record in records for target in (False, *record.is_target_T[1:])])
+    positions_T = torch.cat([torch.arange(len(record.tokens_T)) for record in records])
+    return Batch(
+        tokens_BT=tokens_T[None],
+        is_target_BT=is_target_T[None],
+        num_tokens=len(tokens_T),
+        num_targets=int(is_target_T.sum()),
+        positions_BT=positions_T[None],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -12,15 +13,16 @@ from typing import Any
 from graftwork.adapters.bank import AdapterBank, Handle
 from graftwork.core.files import write_json
 from graftwork.core.spec import plain
-from graftwork.data.encode import Encoded, encode
+from graftwork.data.encode import Encoded
 from graftwork.data.records import Record
+from graftwork.data.split import FEWEST
 from graftwork.evaluation.answers import exact_answers
 from graftwork.evaluation.estimate import mean_of, wilson
 from graftwork.evaluation.held_out import target_loss
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.prepare import EVALUATION
 from graftwork.pipeline.train import ADAPTER
-from graftwork.pipeline.work import Work, read_prepared
+from graftwork.pipeline.work import Work, prepared_records, prepared_tokens
 from graftwork.serving.generate import answers
 
 RESULT = "evaluation.json"
@@ -35,9 +37,9 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
     inputs = {
         "base": work.fingerprint.digest,
         "dtype": spec.dtype,
+        "attention": spec.attention,
         "adapter": trained.summary["adapter_digest"],
-        "data": prepared.summary["evaluation"]["digest"],
-        "max_tokens": spec.data.max_tokens,
+        "data": [prepared.outputs[name] for name in (EVALUATION, "data/evaluation.tokens", "data/evaluation.targets")],
         "evaluation": dict(plain(spec.evaluation)),
     }
     if done := work.folder.still_done("evaluate", inputs):
@@ -45,12 +47,41 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
         return done
     bank = AdapterBank(work.base)
     handle = bank.load(work.folder.path / ADAPTER)
-    records = read_prepared(work.folder.path / EVALUATION)
-    encoded = encode(records, work.chat.marked, max_tokens=work.max_tokens)
-    result = {"loss": _losses(work, bank, handle, encoded), **_answers(work, bank, handle, records)}
+    records, passed_over = _answerable(work)
+    encoded = prepared_tokens(work, "evaluation", prepared.summary)
+    result = {
+        "loss": _losses(work, bank, handle, encoded),
+        "passed_over": dict(passed_over),
+        **(_answers(work, bank, handle, records) if len(records) >= FEWEST else {}),
+    }
     bank.remove(handle)
     write_json(work.folder.path / RESULT, result)
     return work.folder.record("evaluate", inputs, [RESULT], result, began_s)
+
+
+def _answerable(work: Work) -> tuple[list[Record], Counter[str]]:
+    """The first held-out records that can be answered, and how many were passed over for which reason."""
+    chosen: list[Record] = []
+    passed_over: Counter[str] = Counter()
+    for record in prepared_records(work.folder.path / EVALUATION):
+        if len(chosen) == work.spec.evaluation.answers:
+            break
+        if reason := _cannot_be_answered(work, record):
+            passed_over[reason] += 1
+        else:
+            chosen.append(record)
+    return chosen, passed_over
+
+
+def _cannot_be_answered(work: Work, record: Record) -> str:
+    if not record.prompt:
+        return "it asks nothing"
+    if record.tools:
+        return "it calls tools"
+    context, room = work.context_tokens, work.spec.evaluation.max_new_tokens
+    if context is not None and len(work.chat.prompt(record.prompt)) + room > context:
+        return "no room for an answer in the base's context"
+    return ""
 
 
 def _losses(work: Work, bank: AdapterBank, handle: Handle, encoded: Sequence[Encoded]) -> dict[str, Any]:
@@ -78,7 +109,7 @@ def _all_by(bank: AdapterBank, owner: Handle | None, num_rows: int) -> AbstractC
 
 def _answers(work: Work, bank: AdapterBank, handle: Handle, records: Sequence[Record]) -> dict[str, Any]:
     spec = work.spec.evaluation
-    asked = list(records[: spec.answers])
+    asked = list(records)
     said: dict[Handle | None, list[str]] = {None: [], handle: []}
     for at in range(0, len(asked), spec.batch_size):
         work.watch.evaluating("answers", at, len(asked))

@@ -1,6 +1,6 @@
 """From a recipe file to a frozen request: preset under it, settings over it, all problems at once. No torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,15 +12,12 @@ from graftwork.core.digests import digest
 from graftwork.core.errors import NotFoundError, Problem, SpecError, did_you_mean
 from graftwork.core.recipe import mapping_of, overlaid, read_recipe, text_of, with_settings
 from graftwork.core.spec import parse, plain, plain_data
+from graftwork.data.source_spec import HUB
 from graftwork.pipeline.spec import PresetName, RunSpec
 
 HEADER = (
     "# The effective recipe: every value that holds, preset included. Feed it back and the same run is asked for.\n"
 )
-
-
-PATHS = (("base",), ("data", "train"), ("data", "evaluation"))
-"""Keys that may hold a path. Their whole paths are in the effective recipe and not in its digest."""
 
 
 def read_request(path: Path, settings: Sequence[str] = ()) -> RunSpec:
@@ -66,13 +63,7 @@ def effective_text(spec: RunSpec) -> str:
 
 def recipe_digest(spec: RunSpec) -> str:
     """Names the request; of a path it takes the last part alone, so it is the same on any machine."""
-    whole = dict(plain(spec))
-    for keys in PATHS:
-        above = _above(whole, keys)
-        value = above.get(keys[-1])
-        if isinstance(value, str) and Path(value).is_absolute():
-            above[keys[-1]] = Path(value).name
-    return digest(whole)
+    return digest(with_paths(dict(plain(spec)), lambda _, path: Path(path).name if Path(path).is_absolute() else path))
 
 
 def grounded(raw: Mapping[str, Any], near: Path) -> tuple[dict[str, Any], list[Problem]]:
@@ -81,20 +72,49 @@ def grounded(raw: Mapping[str, Any], near: Path) -> tuple[dict[str, Any], list[P
     Args:
         near: the recipe's folder; where relative paths are looked for first.
     """
-    whole = plain_data(raw)
-    problems = []
-    for keys in PATHS:
-        above = _above(whole, keys)
-        asked = above.get(keys[-1])
-        if not isinstance(asked, str) or not asked:
-            continue
+    problems: list[Problem] = []
+
+    def found(where: str, asked: str) -> str:
+        if not asked or asked.startswith(HUB):
+            return asked
         try:
-            above[keys[-1]] = str(find_file(asked, near)) if keys[0] == "data" else _base(asked, near)
+            return _base(asked, near) if where == "base" else str(find_file(asked, near))
         except SpecError as error:
-            problems += [replace(p, path=".".join(keys)) for p in error.problems]
+            problems.extend(replace(p, path=where) for p in error.problems)
         except NotFoundError as error:
-            problems.append(Problem(".".join(keys), asked, "a file that is there", str(error)))
-    return whole, problems
+            problems.append(Problem(where, asked, "a file that is there", str(error)))
+        return asked
+
+    return with_paths(plain_data(raw), found), problems
+
+
+def with_paths(whole: Mapping[str, Any], changed: Callable[[str, str], str]) -> dict[str, Any]:
+    """A recipe's mapping with `changed(where, path)` for everything in it that may be a path.
+
+    Their whole paths are in the effective recipe and not in its digest.
+    """
+    base = {"base": changed("base", whole["base"])} if isinstance(whole.get("base"), str) else {}
+    data = whole.get("data")
+    if not isinstance(data, dict):
+        return {**whole, **base}
+    told = dict(data)
+    for key in ("train", "evaluation"):
+        if key in data:
+            told[key] = _with_paths(f"data.{key}", data[key], changed)
+    privacy = data.get("privacy")
+    if isinstance(privacy, dict) and isinstance(privacy.get("key_file"), str):
+        told["privacy"] = {**privacy, "key_file": changed("data.privacy.key_file", privacy["key_file"])}
+    return {**whole, **base, "data": told}
+
+
+def _with_paths(where: str, source: Any, changed: Callable[[str, str], str]) -> Any:
+    if isinstance(source, str):
+        return changed(where, source)
+    if isinstance(source, list):
+        return [_with_paths(f"{where}[{i}]", one, changed) for i, one in enumerate(source)]
+    if isinstance(source, dict) and isinstance(source.get("path"), str):
+        return {**source, "path": changed(f"{where}.path", source["path"])}
+    return source
 
 
 def _base(asked: str, near: Path) -> str:
@@ -127,20 +147,15 @@ def _places(asked: str, near: Path) -> list[Path]:
     return places
 
 
-def _above(whole: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    here = whole if len(keys) == 1 else whole.get(keys[0])
-    return here if isinstance(here, dict) else {}
-
-
 def find_file(asked: str, near: Path) -> Path:
-    """A file that a recipe names: beside the recipe, or from the current folder.
+    """A file or folder of data that a recipe names: beside the recipe, or from the current folder.
 
     Raises:
         NotFoundError: at neither place.
         SpecError: at both, and they are not the same file.
     """
     places = _places(asked, near)
-    found = [p for p in places if p.is_file()]
+    found = [p for p in places if p.exists()]
     if len(found) > 1:
         where = " and ".join(map(str, found))
         raise SpecError([Problem("data", asked, "one file", f"There are {where}; give the whole path.")])

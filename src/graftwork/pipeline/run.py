@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError
-from graftwork.pipeline.check import check
 from graftwork.pipeline.folder import Done, RunFolder
-from graftwork.pipeline.prepare import prepare
 from graftwork.pipeline.recipes import effective_text, read_request, recipe_digest
 from graftwork.pipeline.spec import RunSpec
 from graftwork.pipeline.watch import Quiet, Watch
@@ -54,6 +52,7 @@ def run(
     settings: Sequence[str] = (),
     until: Until = "evaluate",
     watch: Watch | None = None,
+    workers: int | None = None,
 ) -> RunResult:
     """Do what the recipe asks for, up to and with the step `until`.
 
@@ -61,27 +60,36 @@ def run(
         out: folder of the run; `runs/<recipe name>` by default.
         settings: `path.to.key=value` over the recipe.
         watch: told what goes on.
+        workers: processes that prepare data; as many as pay by default. The result is the same for any number.
 
     Raises:
         GraftworkError: in words for its user.
         Interrupted: asked to stop; the same call goes on from there.
     """
-    return run_spec(read_request(Path(recipe), settings), out=out, until=until, watch=watch)
+    return run_spec(read_request(Path(recipe), settings), out=out, until=until, watch=watch, workers=workers)
 
 
 def run_spec(
-    spec: RunSpec, *, out: str | Path | None = None, until: Until = "evaluate", watch: Watch | None = None
+    spec: RunSpec,
+    *,
+    out: str | Path | None = None,
+    until: Until = "evaluate",
+    watch: Watch | None = None,
+    workers: int | None = None,
 ) -> RunResult:
     """As `run`, for a recipe that is read already, its paths whole."""
     path = Path(out) if out else Path("runs") / spec.name
     with RunFolder(path) as folder:
-        work = Work(spec=spec, folder=folder, watch=watch or Quiet())
+        work = Work(spec=spec, folder=folder, watch=watch or Quiet(), workers=workers)
         steps = dict(_steps(work, until))
     return RunResult(folder=path, recipe_digest=recipe_digest(spec), steps=steps)
 
 
 def _before_training(work: Work) -> tuple[Done, Done]:
     """Check and prepare; what is wrong with the one and with the other is told together."""
+    from graftwork.pipeline.check import check  # here and below: what is not asked for is not loaded
+    from graftwork.pipeline.prepare import prepare
+
     done: list[Done] = []
     problems: list[Problem] = []
     for step in (check, prepare):
@@ -105,7 +113,7 @@ def _steps(work: Work, until: Until) -> list[tuple[str, Done]]:
     done = [("check", checked), ("prepare", prepared)]
     if until == "prepare":
         return done
-    from graftwork.pipeline.train import train_adapter  # here and below: what is not asked for loads no torch
+    from graftwork.pipeline.train import train_adapter
 
     trained = train_adapter(work, prepared)
     done.append(("train", trained))

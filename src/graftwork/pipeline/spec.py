@@ -44,6 +44,9 @@ class RunSpec(Spec):
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     """Number format of the base; the adapter is float32. bfloat16 is usual."""
 
+    attention: Literal["auto", "sdpa", "eager", "flex_attention", "flash_attention_2"] = "auto"
+    """How the base computes attention; auto takes its own choice. flash_attention_2 needs its package and a GPU."""
+
     preset: PresetName = "no-regret"
     """What the recipe starts from."""
 

@@ -17,14 +17,15 @@ import torch
 import graftwork
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.files import write_adapter
+from graftwork.base.packing import refuse_mixed_packs
 from graftwork.core.digests import digest
 from graftwork.core.errors import IntegrityError, Interrupted
 from graftwork.core.files import write_text
 from graftwork.core.spec import plain
-from graftwork.data.encode import Encoded, encode
+from graftwork.data.batches import Mixture
+from graftwork.data.store import TokenStore
 from graftwork.pipeline.folder import Done
-from graftwork.pipeline.prepare import TRAIN
-from graftwork.pipeline.work import Work, read_prepared
+from graftwork.pipeline.work import Work, prepared_tokens
 from graftwork.training.checkpoints import restore_newest, save_checkpoint
 from graftwork.training.loop import TrainJob, optimizer_for, train
 from graftwork.training.memory import checkpoint_activations, give_back_free_memory, keep_activations
@@ -58,7 +59,7 @@ def train_adapter(work: Work, prepared: Done) -> Done:
         return done
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     base_before = work.base.tensor_digest()
-    trained = _begin(work, digest(inputs))
+    trained = _begin(work, prepared, digest(inputs))
     _to_the_end(work, trained)
     if work.base.tensor_digest() != base_before:
         raise IntegrityError("the base's tensors changed while training. Nothing was kept; this is a bug, report it.")
@@ -89,18 +90,22 @@ def _inputs(work: Work, prepared: Done) -> dict[str, Any]:
     return {
         "base": work.fingerprint.digest,
         "dtype": spec.dtype,
-        "data": prepared.summary["train"]["digest"],
-        "max_tokens": spec.data.max_tokens,
+        "attention": spec.attention,
+        "data": [prepared.outputs[f"data/train.{part}"] for part in ("tokens", "targets")],
+        "weights": [source.weight for source in spec.data.sources],
         "adapter": dict(plain(spec.adapter)),
         "training": {k: v for k, v in plain(spec.training).items() if k != "checkpoint_every"},
     }
 
 
-def _begin(work: Work, job_digest: str) -> Trained:
+def _begin(work: Work, prepared: Done, job_digest: str) -> Trained:
     spec = work.spec
     bank = AdapterBank(work.base)
     handle = bank.fresh(spec.adapter, seed=spec.training.seed, name=spec.name)
-    records = _records(work)
+    records = prepared_tokens(work, "train", prepared.summary)
+    mixture = _mixture(work, records)
+    if spec.training.packing != "off":
+        refuse_mixed_packs(work.base.halves, work.base.device)
     params = {name: tensor.requires_grad_() for name, tensor in bank[handle].tensors()}
     optimizer = optimizer_for(params, spec.training)
     checkpoints = work.folder.path / CHECKPOINTS / job_digest[:16]
@@ -116,8 +121,10 @@ def _begin(work: Work, job_digest: str) -> Trained:
         params=params,
         optimizer=optimizer,
         records=records,
+        lengths=records.lengths.tolist(),
+        mixture=mixture,
         spec=spec.training,
-        num_steps=spec.training.num_steps(len(records)),
+        num_steps=spec.training.num_steps(mixture.epoch_size),
         first_step=first_step,
     )
     return Trained(job=job, digest=job_digest, checkpoints=checkpoints)
@@ -153,9 +160,11 @@ def _save(trained: Trained, step: int) -> None:
     save_checkpoint(trained.checkpoints, step=step, job=trained.digest, params=job.params, optimizer=job.optimizer)
 
 
-def _records(work: Work) -> list[Encoded]:
-    prepared = read_prepared(work.folder.path / TRAIN)
-    return encode(prepared, work.chat.marked, max_tokens=work.max_tokens)
+def _mixture(work: Work, records: TokenStore) -> Mixture:
+    """How often the rows of each source are seen; rows of a source stand together."""
+    weights = tuple(source.weight for source in work.spec.data.sources)
+    sources = records.sources.tolist()
+    return Mixture(tuple(sources.count(number) for number in range(len(weights))), weights)
 
 
 def _keep_until(work: Work, step: int, job: str) -> None:

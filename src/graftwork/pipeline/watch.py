@@ -11,6 +11,9 @@ class Watch(Protocol):
     def say(self, text: str) -> None:
         """One line about what goes on."""
 
+    def preparing(self, label: str, done: int, total: int) -> None:
+        """Data: `done` of `total`, in bytes while reading and in records later."""
+
     def training(self, done: int, total: int) -> None:
         """Training begins, `done` of `total` steps already there."""
 
@@ -28,6 +31,9 @@ class Quiet:
     """A watch that says nothing and never stops a run."""
 
     def say(self, text: str) -> None:
+        """Nothing."""
+
+    def preparing(self, label: str, done: int, total: int) -> None:
         """Nothing."""
 
     def training(self, done: int, total: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from graftwork.base.fingerprint import Fingerprint, fingerprint
 from graftwork.base.locate import locate
 from graftwork.core.errors import IntegrityError, Interrupted
-from graftwork.core.files import write_jsonl
-from graftwork.data.records import Origin, Record
+from graftwork.data.records import Record
+from graftwork.data.store import TokenStore
+from graftwork.data.written import record_from
 from graftwork.pipeline.folder import RunFolder
 from graftwork.pipeline.spec import RunSpec
 
@@ -24,12 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """One run at work."""
+    """One run at work.
+
+    Attributes:
+        workers: processes that prepare data; None for as many as pay. The result is the same for any number.
+    """
 
     spec: RunSpec
     folder: RunFolder
     watch: Watch
     device: str = "cpu"
+    workers: int | None = None
 
     def stop_if_asked(self, done: str) -> None:
         """Raise Interrupted when whoever watches wants the run to stop; `done` says how far it is."""
@@ -72,21 +79,19 @@ class Work:
 
         spec = self.spec
         self.watch.say(f"loading {spec.base} ({spec.dtype})")
-        loaded = load_base(str(self.base_folder), dtype=spec.dtype, device=self.device)
+        loaded = load_base(str(self.base_folder), dtype=spec.dtype, device=self.device, attention=spec.attention)
         if loaded.fingerprint != self.fingerprint:
             raise IntegrityError(f"{self.base_folder} changed while it was being read.")
         return loaded.called(spec.base)
 
 
-def write_records(path: Path, records: Sequence[Record]) -> None:
-    """Records as the following steps read them."""
-    rows = ({"messages": [dict(m) for m in r.messages], "origin": asdict(r.origin)} for r in records)
-    write_jsonl(path, rows)
+def prepared_records(path: Path) -> Iterator[Record]:
+    """The records that `prepare` wrote, one by one."""
+    with path.open("rb") as lines:
+        for line in lines:
+            yield record_from(json.loads(line))
 
 
-def read_prepared(path: Path) -> list[Record]:
-    """What `write_records` wrote."""
-    import json
-
-    rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
-    return [Record(tuple(row["messages"]), Origin(**row["origin"])) for row in rows]
+def prepared_tokens(work: Work, name: str, summary: Mapping[str, Any]) -> TokenStore:
+    """The rows of tokens that `prepare` wrote for the side `name`."""
+    return TokenStore(work.folder.path / "data" / name, summary[name]["files"])

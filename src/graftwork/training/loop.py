@@ -14,8 +14,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from graftwork.base.head import Halves, nats
 from graftwork.core.errors import CapacityError, WorkError
-from graftwork.data.batches import micro_batches, step_indices
-from graftwork.data.collate import Batch, collate
+from graftwork.data.batches import Mixture, micro_batches, step_indices
+from graftwork.data.collate import Batch, collate, collate_packed
+from graftwork.data.packs import packs
 from graftwork.training.report import StepReport
 from graftwork.training.schedule import rate_factor
 from graftwork.training.spectral import hold_below
@@ -35,6 +36,8 @@ class TrainJob:
     Attributes:
         params: the adapter's tensors by name, leaves that ask for gradients.
         records: what it learns from.
+        lengths: tokens of each record.
+        mixture: how often each source is seen.
         first_step: steps already done.
     """
 
@@ -44,6 +47,8 @@ class TrainJob:
     params: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     records: Sequence[Encoded]
+    lengths: Sequence[int]
+    mixture: Mixture
     spec: TrainSpec
     num_steps: int
     first_step: int = 0
@@ -68,14 +73,10 @@ def train(job: TrainJob, clock: Callable[[], float]) -> Iterator[StepReport]:
     Raises:
         WorkError: a loss or gradient is not finite; names the step and its records. The adapter is as it was before.
     """
-    lengths = [len(record.tokens_T) for record in job.records]
     for step in range(job.first_step, job.num_steps):
         began_s = clock()
-        indices = step_indices(
-            step, num_records=len(job.records), per_step=job.spec.records_per_step, seed=job.spec.seed
-        )
-        chosen = micro_batches(indices, lengths, size=job.spec.batch_size)
-        batches = [collate([job.records[i] for i in micro]).to(job.bank.base.device) for micro in chosen]
+        indices = step_indices(step, mixture=job.mixture, per_step=job.spec.records_per_step, seed=job.spec.seed)
+        batches = [batch.to(job.bank.base.device) for batch in _batches(job, indices)]
         num_targets = sum(batch.num_targets for batch in batches)
         loss = sum(_accumulate(job, batch, num_targets, (step, i)) for i, batch in enumerate(batches))
         grad_norm = _clipped(job)
@@ -97,12 +98,22 @@ def train(job: TrainJob, clock: Callable[[], float]) -> Iterator[StepReport]:
         )
 
 
+def _batches(job: TrainJob, indices: list[int]) -> list[Batch]:
+    """A step's records as micro-batches, or as packed rows."""
+    told = job.spec.packing
+    if told == "off":
+        cut = micro_batches(indices, job.lengths, size=job.spec.batch_size)
+        return [collate([job.records[i] for i in micro]) for micro in cut]
+    rows = packs([job.lengths[i] for i in indices], row_tokens=told.row_tokens)
+    return [collate_packed([job.records[indices[k]] for k in row]) for row in rows]
+
+
 def _accumulate(job: TrainJob, batch: Batch, step_targets: int, at: tuple[int, int]) -> float:
     """Add a micro-batch's gradient. Divided by the targets of the whole step, so how it is cut does not matter."""
     rows = [job.handle] * batch.tokens_BT.shape[0]
     with _dropout_drawn_from(job, at), job.bank.route(rows, training=True):
         try:
-            loss = nats(job.split, batch.tokens_BT, batch.is_target_BT) / step_targets
+            loss = nats(job.split, batch.tokens_BT, batch.is_target_BT, batch.positions_BT) / step_targets
             loss.backward()
         except RuntimeError as error:
             if "memory" not in str(error):

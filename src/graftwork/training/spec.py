@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from math import ceil
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,13 @@ class AdamW(Spec):
 
     eps: float = Field(default=1e-8, gt=0)
     """Added to the root of the square, against division by zero."""
+
+
+class Packing(Spec):
+    """Records end to end in rows, instead of a row each and padding."""
+
+    row_tokens: int = Field(default=2048, ge=2)
+    """Most tokens of a row; a longer record has a row of its own. As many as memory allows; 1024 to 8192 are usual."""
 
 
 class TrainSpec(Spec):
@@ -56,6 +63,9 @@ class TrainSpec(Spec):
 
     spectral_cap: float | None = Field(default=None, gt=0)
     """After every step the largest singular value of each low-rank factor is held at or below this. null: not held."""
+
+    packing: Packing | Literal["off"] = "off"
+    """How a step's records share rows; they never see each other and the gradient is the same. off: a row each."""
 
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""

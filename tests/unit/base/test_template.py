@@ -34,9 +34,14 @@ def chat(template=CHATML):
     return ChatFormat(tokenizer, template, frozenset({tokenizer.eos_token_id}))
 
 
-def learned(format_, messages):
+def marked(format_, messages, **more):
+    done = format_.marked(messages, **more)
+    return done.tokens_T, done.is_target_T
+
+
+def learned(format_, messages, **more):
     """The text of each run of targets."""
-    tokens_T, is_target_T = format_.marked(messages)
+    tokens_T, is_target_T = marked(format_, messages, **more)
     assert len(tokens_T) == len(is_target_T)
     runs, before = [], False
     for token, target in zip(tokens_T, is_target_T, strict=True):
@@ -68,7 +73,7 @@ def test_the_tokens_are_those_of_the_rendered_conversation():
     messages = turns("s:be kind", "u:hi", "a:yes", "u:é", "a:中")
     tokenizer = byte_tokenizer()
     rendered = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False)
-    assert chat().marked(messages)[0] == list(rendered)
+    assert chat().marked(messages).tokens_T == list(rendered)
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<|>"), max_size=12)
@@ -77,7 +82,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<|>"), max_size=
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3))
 def test_the_prompt_is_the_beginning_of_the_marked_tokens(pairs):
     messages = [m for user, answer in pairs for m in turns(f"u:{user}", f"a:{answer}")]
-    tokens_T, is_target_T = chat().marked(messages)
+    tokens_T, is_target_T = marked(chat(), messages)
     prompt_T = chat().prompt(messages[:-1])
     assert tokens_T[: len(prompt_T)] == prompt_T
     assert is_target_T[len(prompt_T)]
@@ -100,6 +105,23 @@ def test_a_template_whose_prompt_is_not_what_comes_before_an_answer_is_refused()
     odd = CHATML.replace("'<|im_start|>assistant\n'", "'<|im_start|>bot\n'")
     with pytest.raises(SpecError, match="only appends"):
         chat(odd).marked(turns("u:hi", "a:yes"))
+
+
+def test_a_template_that_rewrites_earlier_turns_may_mark_them():
+    marks = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}"
+        "{{ m.content if loop.last else m.content.split('/')[-1] }}<|im_end|>\n{% endgeneration %}"
+        "{% else %}{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    said = turns("u:one", "a:thought/first", "u:two", "a:thought/second")
+    assert learned(chat(marks), said) == [f"first{END}", f"thought/second{END}"]
+    assert learned(chat(marks), said, learn="last") == [f"thought/second{END}"]
+
+
+def test_of_a_template_that_rewrites_earlier_turns_the_last_answer_may_be_learned():
+    said = turns("u:one", "a:thought/first", "u:two", "a:second")
+    assert learned(chat(REWRITES), said, learn="last") == [f"second{END}"]
 
 
 def test_a_template_that_raises_is_a_wrong_request_in_its_own_words():
@@ -129,7 +151,7 @@ def test_control_tokens_in_a_prompt_are_refused_as_in_training(template):
 
 
 def test_without_a_template_a_prompt_and_its_completion_are_joined_and_ended():
-    tokens_T, is_target_T = chat("").marked(turns("u:2+2=", "a:4"))
+    tokens_T, is_target_T = marked(chat(""), turns("u:2+2=", "a:4"))
     assert chat("").tokenizer.decode(tokens_T) == f"2+2=4{END}"
     assert is_target_T == [False] * 4 + [True] * 2
     assert chat("").prompt(turns("u:2+2=")) == tokens_T[:4]
@@ -166,7 +188,7 @@ def test_a_tokenizer_that_writes_a_beginning_keeps_it_unlearned():
     beginning = processors.TemplateProcessing(single="<|im_start|> $A", special_tokens=[("<|im_start|>", begin)])
     format_.tokenizer.backend_tokenizer.post_processor = beginning
     assert learned(format_, turns("u:2+2=", "a:4")) == [f"4{END}"]
-    assert format_.marked(turns("u:2+2=", "a:4"))[0][0] == format_.prompt(turns("u:2+2="))[0] == begin
+    assert format_.marked(turns("u:2+2=", "a:4")).tokens_T[0] == format_.prompt(turns("u:2+2="))[0] == begin
 
 
 def test_without_an_end_of_text_token_stopping_cannot_be_learned():
@@ -215,3 +237,16 @@ def test_a_border_that_a_tokenizer_hides_in_its_offsets_is_found():
 
 def test_the_same_tokenizer_is_fine_where_nothing_joins():
     assert learned(hiding_borders(), turns("u:Answer:", "a: Paris")) == [f" Paris{END}"]
+
+
+def test_a_hidden_border_is_found_after_a_control_token_too():
+    format_ = hiding_borders()
+    format_.tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
+    template = (
+        "{% for m in messages %}{{ '<|im_start|>' if m.role == 'user' }}{{ m.content }}"
+        "{{ '<|im_end|>' if m.role == 'assistant' }}{% endfor %}"
+    )
+    told = ChatFormat(format_.tokenizer, template, format_.stop_ids)
+    assert learned(told, turns("u:Answer:", "a: Paris")) == [f" Paris{END}"]
+    with pytest.raises(SpecError, match="first and last character start and end a token"):
+        told.marked(turns("u:Answer: ", "a:Paris"))

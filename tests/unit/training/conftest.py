@@ -8,6 +8,7 @@ import torch
 from graftwork.adapters.bank import AdapterBank
 from graftwork.base.head import halves
 from graftwork.core.spec import parse
+from graftwork.data.batches import evenly
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
 from graftwork.training.loop import TrainJob, optimizer_for, train
@@ -27,6 +28,15 @@ def some_records(num=14):
     return made
 
 
+def told_of(records):
+    """What a job is told of its records."""
+    return {
+        "records": records,
+        "lengths": [len(record.tokens_T) for record in records],
+        "mixture": evenly(len(records)),
+    }
+
+
 class Training:
     """A job on a fresh adapter and a base of its own."""
 
@@ -43,7 +53,7 @@ class Training:
             "split": halves(base.model),
             "params": self.params,
             "optimizer": self.optimizer,
-            "records": some_records() if records is None else records,
+            **told_of(some_records() if records is None else records),
             "spec": spec,
         }
         self.job = self.job_from(first_step, num_steps)

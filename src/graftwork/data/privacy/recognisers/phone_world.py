@@ -1,0 +1,99 @@
+"""Telephone numbers of the rest of the world: with a country code, and the usual forms of North America and Britain.
+
+Numbers with a country code are checked against the numbering plans that `phonenumbers` carries.
+"""
+
+import re
+from collections.abc import Iterator
+
+from graftwork.data.privacy.page import CLOSE, Page
+from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare, is_held_off
+
+EXTENSION = r"(?:[ ,]{0,2}(?:x|ext\.?|extension|转)[ .:]?[0-9]{1,6})?"
+ABROAD = re.compile(
+    rf"(?<![0-9A-Za-z_+])(?:\+|00(?=[1-9]))[ ]?[0-9](?:[ .\-()/]{{0,2}}[0-9]){{6,14}}{EXTENSION}(?![0-9])", re.I
+)
+AMERICAN = re.compile(
+    r"(?<![0-9A-Za-z_$£€¥#])(?<![0-9][.\-/])(?:(?:\+|00)?1[ .\-])?(?:\([2-9][0-9]{2}\)[ .\-]?[0-9]{3}[ .\-]?[0-9]{4}"
+    rf"|[2-9][0-9]{{2}}(?P<gap>[.\-/ ])[0-9]{{3}}(?:(?P=gap)|-)[0-9]{{4}}){EXTENSION}(?![0-9A-Za-z_]|[.\-][0-9])",
+    re.I,
+)
+BRITISH = re.compile(
+    r"(?<![0-9A-Za-z_])(?<![0-9][.\-/])(?:\(0[1-9][0-9]{1,4}\)[ -]?|0[1-9][0-9]{1,4}[ -])[0-9]{3,4}[ "
+    r"-]?[0-9]{3,4}(?:[ ][0-9]{2,3})?(?![0-9A-Za-z_]|[ .\-][0-9])"
+    r"|(?<![0-9A-Za-z_])07[0-9]{9}(?![0-9A-Za-z_])"
+)
+TOLD = re.compile(
+    r"(?:phone|tel|mobile|cell|call(?:ed|ing)?|text|fax|whatsapp|contact|reach|dial|ring|\bmob|电话|手机|联系"
+    r"|致电)[^0-9\n]{0,24}?"
+    r"(?P<number>\(?[0-9][0-9 .\-()]{5,15}[0-9])(?![0-9A-Za-z_]|[.\-][0-9])",
+    re.I,
+)
+CALLED = (
+    "phone",
+    "tel",
+    "mob",
+    "cell",
+    "call",
+    "text",
+    "fax",
+    "whatsapp",
+    "contact",
+    "reach",
+    "dial",
+    "ring",
+    "电话",
+    "手机",
+    "联系",
+    "致电",
+)
+FREE = ("400", "800", "(800)", "(888)", "1-800", "1 800", "888-", "877-", "0800", "0845")
+"""Beginnings of numbers that cost the caller nothing: those of organisations."""
+
+DATE = re.compile(r"(?:19|20)[0-9]{2}[ .\-/]?[0-9]{1,2}[ .\-/]?[0-9]{1,2}$|[0-9]{1,2}[ .\-/][0-9]{1,2}[ .\-/][0-9]{4}$")
+
+
+def find(page: Page) -> Iterator[Hit]:
+    """Numbers that some country could have given out, and numbers that are called a telephone number."""
+    for match in page.near_digits(ABROAD, 8, CLOSE):
+        if _is_possible(match.group()):
+            yield Hit(match.start(), match.end(), 0.95)
+    for pattern in (AMERICAN, BRITISH):
+        for match in page.near_digits(pattern, 10, CLOSE):
+            if match.group().startswith(FREE):
+                continue
+            if 10 <= len(re.sub(r"(?i)[x转e].*$", "", bare(match.group()))) <= 14 and not is_held_off(
+                page, match.start()
+            ):
+                yield Hit(match.start(), match.end(), 0.8)
+    if not page.holds(*CALLED):
+        return
+    for match in page.near_digits(TOLD, 10):
+        number = match["number"]
+        if 10 <= len(bare(number)) <= 12 and not number.startswith(FREE) and not DATE.match(number):
+            yield Hit(*match.span("number"), 0.7)
+
+
+def _is_possible(written: str) -> bool:
+    import phonenumbers
+
+    number = written.replace(" ", "", 1) if written[1] == " " else written
+    try:
+        read = phonenumbers.parse(re.sub(r"^00", "+", number), None)
+    except phonenumbers.NumberParseException:
+        return False
+    return phonenumbers.is_possible_number(read)
+
+
+def canonical(text: str) -> str:
+    """The digits; North American numbers without their country.
+
+    >>> canonical("+1 (415) 555-2671") == canonical("415.555.2671")
+    True
+    """
+    number = bare(text)
+    number = number.removeprefix("00")
+    return number[1:] if len(number) == 11 and number.startswith("1") else number
+
+
+RECOGNISERS.add("phone_world", Recogniser("phone_world", "phone", find, canonical, min_digits=8))
