@@ -22,6 +22,10 @@ check: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/lora_step.py
+	$(BIN)/python benchmarks/deidentify.py
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/near_duplicates.py
+	$(BIN)/python benchmarks/prepare.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format src tests benchmarks

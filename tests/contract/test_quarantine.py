@@ -145,16 +145,19 @@ def test_dropping_personal_data_sets_the_whole_record_aside(prepared):
 
 
 def test_any_number_of_workers_gives_the_same_bytes(recipe, tmp_path):
+    assert called(["privacy", "new-key", str(tmp_path / "KEY")]) == 0
+    privacy = f"data.privacy={{mode: pseudonym, key_file: {tmp_path / 'KEY'}}}"
     with recipe.with_name("records.jsonl").open("a") as file:
         for n in range(2500):
-            file.write(json.dumps(row(f"question {n} about {n * 7919 % 1000}", f"answer {n}")) + "\n")
+            file.write(json.dumps(row(f"question {n} about {n * 7919 % 1000}", f"call 138{n:08}")) + "\n")
         file.write("{\n")
     contents = []
     for workers in (1, 2):
         out = tmp_path / f"with-{workers}"
-        run(recipe, out=out, until="prepare", workers=workers)
+        run(recipe, out=out, until="prepare", workers=workers, settings=[privacy])
         contents.append({p.name: p.read_bytes() for p in (out / "data").iterdir()})
     assert contents[0] == contents[1]
+    assert len(contents[0]["pseudonyms.vault"]) > 100_000
 
 
 def test_pseudonyms_are_restored_with_the_key_and_with_no_other(prepared, tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from graftwork.core.workers import Workers, usable_cores
 from graftwork.data.chunk import Chunk, Preparer, Task
 from graftwork.data.encode import Encoding
-from graftwork.data.privacy.key import Key, read_key
+from graftwork.data.privacy.key import read_key
 from graftwork.data.sources.read import size_bytes
 from graftwork.data.spec import DataSpec
 from graftwork.data.tasks import Reading, root_of, tasks
@@ -32,13 +32,12 @@ def first_pass(work: Work, spool: Spool) -> Reading:
         NotFoundError, SpecError: a source is not there or of no kind that can be read, or the key is missing.
     """
     spec = work.spec.data
-    key = None if spec.privacy == "off" else read_key(spec.privacy)
     sources = (*spec.sources, *spec.held_out_sources)
     total = sum(map(size_bytes, sources))
     reading = Reading(spec.layout, root_of(sources))
     training = tasks(spec.sources, reading, is_held_out=False)
     held_out = tasks(spec.held_out_sources, reading, is_held_out=True, first_number=len(spec.sources))
-    with closing(_done(work, chain(training, held_out), total, key)) as chunks:
+    with closing(_done(work, chain(training, held_out), total)) as chunks:
         for chunk in chunks:
             spool.add(chunk)
             work.watch.preparing("reading", reading.done_bytes, total)
@@ -48,10 +47,10 @@ def first_pass(work: Work, spool: Spool) -> Reading:
     return reading
 
 
-def _done(work: Work, given: Iterable[Task], total_bytes: int, key: Key | None) -> Generator[Chunk, None, None]:
+def _done(work: Work, given: Iterable[Task], total_bytes: int) -> Generator[Chunk, None, None]:
     """What became of each task, in order."""
     number = work.workers or (usable_cores() if total_bytes >= WORTH_A_PROCESS_BYTES else 1)
-    told = (work.spec.data, work.base_folder, work.max_tokens, key)
+    told = (work.spec.data, work.base_folder, work.max_tokens)
     if number == 1:
         yield from map(preparer(*told), given)
         return
@@ -59,10 +58,11 @@ def _done(work: Work, given: Iterable[Task], total_bytes: int, key: Key | None) 
         yield from workers.ordered(given)
 
 
-def preparer(spec: DataSpec, base: Path, max_tokens: int, key: Key | None) -> Callable[[Task], Chunk]:
-    """What prepares tasks for the base in the folder `base`."""
+def preparer(spec: DataSpec, base: Path, max_tokens: int) -> Callable[[Task], Chunk]:
+    """What prepares tasks for the base in the folder `base`. The key is read here: it is sent to no other process."""
     from graftwork.base.load import load_chat
 
+    key = None if spec.privacy == "off" else read_key(spec.privacy)
     overlap = None if spec.windows == "off" else min(spec.windows.overlap_tokens, max_tokens - 1)
     encoding = Encoding(learn=spec.learn, max_tokens=max_tokens, overlap=overlap)
     return Preparer(spec, load_chat(base), encoding, key)

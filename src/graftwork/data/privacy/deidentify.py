@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from graftwork.core.errors import IntegrityError, Problem, SpecError
 from graftwork.data.edits import Edit
+from graftwork.data.privacy.asking import Asking
 from graftwork.data.privacy.choice import chosen
 from graftwork.data.privacy.key import Key
 from graftwork.data.privacy.page import Page, folded
@@ -60,7 +61,7 @@ class Deidentifier:
         if spec.mode == "pseudonym" and key is None:
             raise SpecError([Problem("key", None, "a key, with mode pseudonym", "Read it with read_key.")])
         self._spec = spec
-        self._recognisers = chosen(spec.kinds, spec.models)
+        self._asking = Asking(chosen(spec.kinds, spec.models))
         self._pseudonyms = Pseudonyms(key) if key is not None and spec.mode == "pseudonym" else None
         self._allowed = _allowed(spec.allow)
 
@@ -82,13 +83,7 @@ class Deidentifier:
 
     def _hits(self, text: str) -> list[tuple[Hit, Recogniser]]:
         page = Page(text)
-        most, is_han, is_latin = page.most_digits, page.is_han, page.is_latin
-        hits = [
-            (hit, by)
-            for by in self._recognisers
-            if most >= by.min_digits and (is_han or not by.is_han) and (is_latin or not by.is_latin)
-            for hit in by.find(page)
-        ]
+        hits = [(hit, by) for by in self._asking.about(page) for hit in by.find(page)]
         if self._allowed is not None:
             hits = [(hit, by) for hit, by in hits if not self._is_allowed(text[hit.start : hit.end])]
         return strongest(hits) if len(hits) > 1 else hits

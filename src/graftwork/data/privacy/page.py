@@ -4,8 +4,7 @@ Folding never moves a character, so a place found in the folded text is that pla
 """
 
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable
 
 DASHES = "‐‑‒–—―−﹣－"
 SPACES = "\u00a0\u2002\u2003\u2009\u202f\u3000\u200b\u200c\u200d\u2060\ufeff\t"
@@ -20,6 +19,10 @@ FOLD = str.maketrans(
 ODD = re.compile(f"[{DASHES}{SPACES}{APOSTROPHES}﹫：（）＂-＋．-９＠-Ｚａ-ｚ＿]")
 DIGITS = re.compile(r"[0-9](?:[^\w\n]{0,3}[0-9]){3,}")
 DIGIT, NO_DIGIT, LETTERS = re.compile("[0-9]"), re.compile("[^0-9]+"), re.compile("[A-Za-z]{2}")
+CODED = re.compile("[A-Za-z][ -]?[0-9]")
+SHORT = 240
+"""A text of so few characters is looked at as a whole: to cut it up costs more than it saves."""
+
 WIDE, CLOSE = 48, 24
 """Characters on both sides of digits that are looked at: with words that lead to a number, or for the number only."""
 
@@ -28,19 +31,42 @@ class Page:
     """One text, folded, with the places worth looking at.
 
     Attributes:
-        written: the text as it is.
-        text: the same, folded: full-width letters and digits, dashes and spaces in their plain form.
+        text: the text folded: full-width letters and digits, dashes and spaces in their plain form.
+        clusters: where four or more digits are close together, and how many.
+        most_digits: digits of the longest cluster; of fewer than four, 1; 0 where there is no digit at all.
+        is_han: whether there may be Chinese characters.
+        is_latin: whether two Latin letters stand together.
+        is_coded: whether a digit stands right behind a Latin letter.
     """
 
-    def __init__(self, written: str) -> None:
-        self.written = written
-        self.text = folded(written)
-        self._known_windows: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    __slots__ = ("_lower", "_windows", "clusters", "is_coded", "is_han", "is_latin", "most_digits", "text")
 
-    @cached_property
+    def __init__(self, written: str) -> None:
+        self.text = text = folded(written)
+        self._lower: str | None = None
+        self._windows: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        self.is_han = not text.isascii()
+        self.is_latin = LETTERS.search(text) is not None
+        self.clusters: list[tuple[int, int, int]] = []
+        self.most_digits = 0
+        self.is_coded = False
+        if DIGIT.search(text):
+            self._count_digits(text)
+
+    def _count_digits(self, text: str) -> None:
+        self.most_digits = 1
+        for match in DIGITS.finditer(text):
+            count = len(NO_DIGIT.sub("", match.group()))
+            self.clusters.append((*match.span(), count))
+            self.most_digits = max(count, self.most_digits)
+        self.is_coded = CODED.search(text) is not None
+
+    @property
     def lower(self) -> str:
         """The folded text in small letters, for words that may be written in any case."""
-        return self.text.lower()
+        if self._lower is None:
+            self._lower = self.text.lower()
+        return self._lower
 
     def holds(self, *words: str) -> bool:
         """Whether one of `words`, in small letters, is in the text. The cheap question before a costly pattern."""
@@ -50,41 +76,20 @@ class Page:
                 return True
         return False
 
-    @cached_property
-    def is_han(self) -> bool:
-        """Whether there may be Chinese characters."""
-        return not self.text.isascii()
-
-    @cached_property
-    def is_latin(self) -> bool:
-        """Whether two Latin letters stand together."""
-        return bool(LETTERS.search(self.text))
-
-    @cached_property
-    def clusters(self) -> list[tuple[int, int, int]]:
-        """Where four or more digits are close together, and how many."""
-        if not DIGIT.search(self.text):
-            return []
-        found = (match.span() for match in DIGITS.finditer(self.text))
-        return [(start, end, len(NO_DIGIT.sub("", self.text[start:end]))) for start, end in found]
-
-    @cached_property
-    def most_digits(self) -> int:
-        """Digits of the longest cluster; of fewer than four, 1; 0 where there is no digit at all."""
-        if not self.clusters:
-            return 1 if DIGIT.search(self.text) else 0
-        return max(count for *_, count in self.clusters)
-
-    def near_digits(self, pattern: re.Pattern[str], least: int = 4, margin: int = WIDE) -> Iterator[re.Match[str]]:
+    def near_digits(self, pattern: re.Pattern[str], least: int = 4, margin: int = WIDE) -> Iterable[re.Match[str]]:
         """Every match of `pattern` in the stretches around clusters of `least` digits or more."""
-        for begin, end in self._windows(least, margin):
-            yield from pattern.finditer(self.text, begin, end)
+        if self.most_digits < least:
+            return ()
+        if len(self.text) <= SHORT:
+            return pattern.finditer(self.text)
+        windows = self._stretches(least, margin)
+        return (match for begin, end in windows for match in pattern.finditer(self.text, begin, end))
 
-    def _windows(self, least: int, margin: int) -> list[tuple[int, int]]:
+    def _stretches(self, least: int, margin: int) -> list[tuple[int, int]]:
         """Stretches around clusters, apart from each other."""
         key = (least, margin)
-        if key in self._known_windows:
-            return self._known_windows[key]
+        if key in self._windows:
+            return self._windows[key]
         windows: list[tuple[int, int]] = []
         for start, stop, count in self.clusters:
             if count < least:
@@ -94,7 +99,7 @@ class Page:
                 windows[-1] = (windows[-1][0], end)
             else:
                 windows.append((begin, end))
-        self._known_windows[key] = windows
+        self._windows[key] = windows
         return windows
 
     def before(self, start: int, num: int = 24) -> str:
@@ -112,4 +117,6 @@ def folded(text: str) -> str:
     >>> folded("１３８－００１３－８０００")
     '138-0013-8000'
     """
+    if text.isascii():
+        return text.replace("\t", " ")
     return text.translate(FOLD) if ODD.search(text) else text

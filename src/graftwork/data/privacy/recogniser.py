@@ -48,6 +48,8 @@ class Recogniser:
         min_digits: a text whose longest cluster of digits is shorter is not worth looking at; 1 asks for any digit.
         is_han: a text without Chinese characters is not worth looking at.
         is_latin: a text without Latin letters is not worth looking at.
+        is_coded: a text where no digit stands behind a Latin letter is not worth looking at.
+        words: a text that holds none of these, in small letters, is not worth looking at; empty asks for none.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Recogniser:
     min_digits: int = 0
     is_han: bool = False
     is_latin: bool = False
+    is_coded: bool = False
+    words: tuple[str, ...] = ()
 
 
 RECOGNISERS = Catalog[Recogniser]("recogniser")

@@ -32,10 +32,11 @@ AFTER = re.compile(
 BEFORE = re.compile(rf"(?P<date>{DATE}) ?(?:出生|生[，。,;；\s）)]|生人)", re.I)
 
 
+WORDS = ("出生", "生日", "生于", "日生", "月生", "诞辰", "birth", "born", "dob", "d.o.b")
+
+
 def find(page: Page) -> Iterator[Hit]:
     """Dates that the words beside them call a birthday."""
-    if not page.holds("出生", "生日", "生于", "日生", "月生", "诞辰", "birth", "born", "dob", "d.o.b"):
-        return
     for pattern in (AFTER, BEFORE):
         matches = pattern.finditer(page.text) if page.holds("〇", "一九", "二零") else page.near_digits(pattern)
         for match in matches:
@@ -47,4 +48,4 @@ def canonical(text: str) -> str:
     return "-".join(re.findall(r"[0-9]+|[a-z]{3}|[一-龥〇]", folded(text).lower()))
 
 
-RECOGNISERS.add("birth_date", Recogniser("birth_date", "birth_date", find, canonical))
+RECOGNISERS.add("birth_date", Recogniser("birth_date", "birth_date", find, canonical, words=WORDS))

@@ -31,4 +31,4 @@ def check_character(stem: str) -> str:
     return "0123456789A"[-total % 11]
 
 
-RECOGNISERS.add("hong_kong_id", Recogniser("hong_kong_id", "hong_kong_id", find, min_digits=6))
+RECOGNISERS.add("hong_kong_id", Recogniser("hong_kong_id", "hong_kong_id", find, is_coded=True, min_digits=6))

@@ -41,4 +41,4 @@ def is_valid(number: str) -> bool:
     return int("".join(str(int(character, 36)) for character in number[4:] + number[:4])) % 97 == 1
 
 
-RECOGNISERS.add("iban", Recogniser("iban", "iban", find, min_digits=6, is_latin=True))
+RECOGNISERS.add("iban", Recogniser("iban", "iban", find, min_digits=6, is_coded=True))

@@ -13,9 +13,8 @@ DIGITS = str.maketrans(NUMERALS, "001234567891")
 
 def find(page: Page) -> Iterator[Hit]:
     """Eleven numerals that begin like a mobile number."""
-    if page.holds("幺", "零", "〇"):
-        for match in FORM.finditer(page.text):
-            yield Hit(match.start(), match.end(), 0.9)
+    for match in FORM.finditer(page.text):
+        yield Hit(match.start(), match.end(), 0.9)
 
 
 def canonical(text: str) -> str:
@@ -27,4 +26,4 @@ def canonical(text: str) -> str:
     return text.translate(DIGITS)
 
 
-RECOGNISERS.add("mobile_spoken", Recogniser("mobile_spoken", "phone", find, canonical, is_han=True))
+RECOGNISERS.add("mobile_spoken", Recogniser("mobile_spoken", "phone", find, canonical, is_han=True, words=("幺", "零", "〇")))

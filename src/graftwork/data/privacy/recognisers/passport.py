@@ -16,10 +16,11 @@ CHINESE = re.compile(r"(?<![0-9A-Za-z_\-])(?:E[A-HJ-NP-Z][0-9]{7}|[EG][0-9]{8})(
 CONTEXT = re.compile(r"护照|護照|passport|证件|出境|签证|visa|旅行证", re.I)
 
 
+WORDS = ("护照", "護照", "passport", "证件", "出境", "签证", "visa", "旅行证")
+
+
 def find(page: Page) -> Iterator[Hit]:
     """Numbers after a word for passport, and Chinese ones with such a word or "document" near."""
-    if not page.holds("护照", "護照", "passport", "证件", "出境", "签证", "visa", "旅行证"):
-        return
     for match in page.near_digits(FORM):
         yield Hit(*match.span("number"), 0.9)
         if more := NEXT.match(page.text, match.end()):
@@ -29,4 +30,4 @@ def find(page: Page) -> Iterator[Hit]:
             yield Hit(match.start(), match.end(), 0.8)
 
 
-RECOGNISERS.add("passport", Recogniser("passport", "passport", find, min_digits=4))
+RECOGNISERS.add("passport", Recogniser("passport", "passport", find, min_digits=4, words=WORDS))

@@ -45,6 +45,9 @@ SERVICES = [
 WORDS = word_set("person_en.txt", "words that are no account")
 
 
+WORDS_OF_SERVICES = ("信", "v信", "加v", "wechat", "weixin", "wx", "vx", "qq", "扣扣", "企鹅", *SERVICES)
+
+
 def find(page: Page) -> Iterator[Hit]:
     """Account names and numbers that are called so."""
     if page.holds("信", "加v", "wechat", "weixin", "wx", "vx"):
@@ -66,4 +69,4 @@ def canonical(text: str) -> str:
     return folded(text).strip().lower()
 
 
-RECOGNISERS.add("social_id", Recogniser("social_id", "social_id", find, canonical))
+RECOGNISERS.add("social_id", Recogniser("social_id", "social_id", find, canonical, words=WORDS_OF_SERVICES))

@@ -35,4 +35,4 @@ def check_digit(stem: str) -> str:
     return str(-total % 10)
 
 
-RECOGNISERS.add("taiwan_id", Recogniser("taiwan_id", "taiwan_id", find, min_digits=9))
+RECOGNISERS.add("taiwan_id", Recogniser("taiwan_id", "taiwan_id", find, is_coded=True, min_digits=9))

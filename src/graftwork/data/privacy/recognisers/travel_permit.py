@@ -14,12 +14,13 @@ FORM = re.compile(
 )
 
 
+WORDS = ("行证", "乡证", "鄉證", "胞证", "胞證", "澳证", "permit")
+
+
 def find(page: Page) -> Iterator[Hit]:
     """Numbers right after the name of such a permit."""
-    if not page.holds("行证", "乡证", "鄉證", "胞证", "胞證", "澳证", "permit"):
-        return
     for match in page.near_digits(FORM):
         yield Hit(*match.span("number"), 0.9)
 
 
-RECOGNISERS.add("travel_permit", Recogniser("travel_permit", "travel_permit", find, min_digits=7))
+RECOGNISERS.add("travel_permit", Recogniser("travel_permit", "travel_permit", find, min_digits=7, words=WORDS))

@@ -11,7 +11,7 @@ FORM = re.compile(r"\bNHS\b[^0-9\n]{0,20}?(?P<number>[0-9]{3}[ \-]?[0-9]{3}[ \-]
 
 def find(page: Page) -> Iterator[Hit]:
     """Numbers after the word, proven where the checksum holds."""
-    for match in page.near_digits(FORM, 10) if page.holds("nhs") else ():
+    for match in page.near_digits(FORM, 10):
         number = bare(match["number"])
         yield Hit(*match.span("number"), 0.9, proven=check_digit(number[:9]) == number[9])
 
@@ -26,4 +26,4 @@ def check_digit(stem: str) -> str:
     return "0" if rest == 11 else "X" if rest == 10 else str(rest)
 
 
-RECOGNISERS.add("uk_nhs", Recogniser("uk_nhs", "uk_nhs", find, min_digits=10, is_latin=True))
+RECOGNISERS.add("uk_nhs", Recogniser("uk_nhs", "uk_nhs", find, min_digits=10, words=("nhs",)))

@@ -21,4 +21,4 @@ def find(page: Page) -> Iterator[Hit]:
             yield Hit(match.start(), match.end(), 0.9)
 
 
-RECOGNISERS.add("uk_nino", Recogniser("uk_nino", "uk_nino", find, min_digits=6, is_latin=True))
+RECOGNISERS.add("uk_nino", Recogniser("uk_nino", "uk_nino", find, min_digits=6, is_coded=True))
