@@ -32,11 +32,11 @@ def first_pass(work: Work, spool: Spool) -> Reading:
         NotFoundError, SpecError: a source is not there or of no kind that can be read, or the key is missing.
     """
     spec = work.spec.data
-    sources = (*spec.sources, *spec.held_out_sources)
-    total = sum(map(size_bytes, sources))
-    reading = Reading(spec.layout, root_of(sources))
-    training = tasks(spec.sources, reading, is_held_out=False)
-    held_out = tasks(spec.held_out_sources, reading, is_held_out=True, first_number=len(spec.sources))
+    total = sum(map(size_bytes, work.sources))
+    reading = Reading(spec.layout, root_of(work.sources))
+    num = len(spec.sources)
+    training = tasks(work.sources[:num], reading, is_held_out=False)
+    held_out = tasks(work.sources[num:], reading, is_held_out=True, first_number=num)
     with closing(_done(work, chain(training, held_out), total)) as chunks:
         for chunk in chunks:
             spool.add(chunk)

@@ -89,14 +89,13 @@ def _stores() -> list[str]:
 
 def _inputs(work: Work) -> dict[str, Any]:
     spec = work.spec
-    sources = (*spec.data.sources, *spec.data.held_out_sources)
     told = {key: value for key, value in plain(spec.data).items() if key != "train"}
     return {
         "data": told if isinstance(spec.data.evaluation, HeldOut) else {**told, "evaluation": "a file"},
-        "sources": [{k: v for k, v in plain(source).items() if k not in ("path", "weight")} for source in sources],
+        "sources": [{k: v for k, v in plain(source).items() if k not in ("path", "weight")} for source in work.sources],
         "seed": spec.training.seed,
-        "files": [digest_of_file(path) for source in sources for path in files_of(source)],
-        "remote": [source.path for source in sources if not files_of(source)],
+        "files": [digest_of_file(path) for source in work.sources for path in files_of(source)],
+        "remote": [source.path for source in work.sources if source.is_on_hub],
         "max_tokens": work.max_tokens,
         "tokenizer": work.fingerprint.tokenizer,
         "template": work.fingerprint.template,

@@ -13,6 +13,8 @@ from graftwork.base.fingerprint import Fingerprint, fingerprint
 from graftwork.base.locate import locate
 from graftwork.core.errors import IntegrityError, Interrupted
 from graftwork.data.records import Record
+from graftwork.data.source_spec import SourceSpec
+from graftwork.data.sources.hub import at_commit
 from graftwork.data.store import TokenStore
 from graftwork.data.written import record_from
 from graftwork.pipeline.folder import RunFolder
@@ -61,6 +63,11 @@ class Work:
         from graftwork.base.load import context_tokens
 
         return context_tokens(self.base_folder)
+
+    @cached_property
+    def sources(self) -> tuple[SourceSpec, ...]:
+        """Training sources, then those of held-out records; of the hub's, the commit that is read."""
+        return tuple(map(at_commit, (*self.spec.data.sources, *self.spec.data.held_out_sources)))
 
     @property
     def max_tokens(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from graftwork.core.errors import NotFoundError, Problem, SpecError, WorkError, did_you_mean
+from graftwork.core.spec import parse, plain
 from graftwork.data.records import Origin
 from graftwork.data.source_spec import HUB, SourceSpec
 from graftwork.data.sources.found import Found, Row
@@ -31,6 +32,34 @@ def hub_rows(source: SourceSpec) -> Iterator[Found]:
     return _rows(data, source.path, _failures(datasets))
 
 
+def at_commit(source: SourceSpec) -> SourceSpec:
+    """`source` with the commit that its name means now; itself when it is not on the hub.
+
+    What is read can then be told, and had again.
+
+    Raises:
+        NotFoundError: the hub has no such data set, or cannot be reached.
+    """
+    if not source.is_on_hub:
+        return source
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    failures: tuple[type[Exception], ...] = (OSError, ValueError, *HfHubHTTPError.__bases__)
+    name, _, revision = source.path.removeprefix(HUB).partition("@")
+    try:
+        commit = HfApi().dataset_info(name, revision=revision or None).sha
+    except failures as error:
+        raise _not_to_be_had(source.path, error) from error
+    return parse(SourceSpec, {**plain(source), "path": f"{HUB}{name}@{commit}"})
+
+
+def _not_to_be_had(path: str, error: Exception) -> NotFoundError:
+    hint = "Check the name; without a network, save it once with save_to_disk and name that folder."
+    said = str(error).splitlines()[0][:200].rstrip(".") if str(error) else type(error).__name__
+    return NotFoundError(f"{path} cannot be had from the hub: {said}. {hint}")
+
+
 def _opened(datasets: Any, source: SourceSpec, name: str, revision: str | None) -> Any:
     try:
         return datasets.load_dataset(name, source.subset, split=source.split, revision=revision, streaming=True)
@@ -39,9 +68,7 @@ def _opened(datasets: Any, source: SourceSpec, name: str, revision: str | None) 
         given = {"subset": source.subset, "split": source.split}
         raise SpecError([Problem("subset, split", given, f"what {source.path} has", said)]) from error
     except _failures(datasets) as error:
-        hint = "Check the name; without a network, save it once with save_to_disk and name that folder."
-        said = str(error).splitlines()[0][:200].rstrip(".") if str(error) else type(error).__name__
-        raise NotFoundError(f"{source.path} cannot be had from the hub: {said}. {hint}") from error
+        raise _not_to_be_had(source.path, error) from error
 
 
 def _failures(datasets: Any) -> tuple[type[Exception], ...]:

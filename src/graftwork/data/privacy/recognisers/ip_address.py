@@ -22,7 +22,7 @@ CONTEXT = re.compile(r"\bip|地址|登录|address|host|server|服务器|来自|f
 
 def find(page: Page) -> Iterator[Hit]:
     """Addresses that a machine can have."""
-    for match in page.near_digits(V4, 4, CLOSE):
+    for match in page.near_digits(V4, 4, CLOSE) if page.text.count(".") > 2 else ():
         before = page.before(match.start(), 20)
         small = all(int(part) < 20 for part in match.group().split("."))
         if VERSION.search(before) or (small and not CONTEXT.search(before)):

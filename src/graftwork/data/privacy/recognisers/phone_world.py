@@ -5,11 +5,13 @@ Numbers with a country code are checked against the numbering plans that `phonen
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from graftwork.data.privacy.page import CLOSE, Page
 from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare, is_held_off
 
 EXTENSION = r"(?:[ ,]{0,2}(?:x|ext\.?|extension|转)[ .:]?[0-9]{1,6})?"
+EXTENSION_END = re.compile(r"(?:x|ext|extension|转).*$", re.I)
 ABROAD = re.compile(
     rf"(?<![0-9A-Za-z_+])(?:\+|00(?=[1-9]))[ ]?[0-9](?:[ .\-()/]{{0,2}}[0-9]){{6,14}}{EXTENSION}(?![0-9])", re.I
 )
@@ -75,14 +77,22 @@ def find(page: Page) -> Iterator[Hit]:
 
 
 def _is_possible(written: str) -> bool:
-    import phonenumbers
+    """Whether the digits after the country code are as many as that country gives out."""
+    number = EXTENSION_END.sub("", written).replace("(0)", "")
+    digits = bare(number).removeprefix("00")
+    return any(len(digits) - size in lengths_in(int(digits[:size])) for size in (1, 2, 3))
 
-    number = written.replace(" ", "", 1) if written[1] == " " else written
-    try:
-        read = phonenumbers.parse(re.sub(r"^00", "+", number), None)
-    except phonenumbers.NumberParseException:
-        return False
-    return phonenumbers.is_possible_number(read)
+
+@cache
+def lengths_in(country: int) -> frozenset[int]:
+    """How many digits a number has in a country, by its calling code; none where there is no such code."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+
+    lengths: set[int] = set()
+    for region in COUNTRY_CODE_TO_REGION_CODE.get(country, ()):
+        told = PhoneMetadata.metadata_for_region_or_calling_code(country, region)
+        lengths.update(told.general_desc.possible_length if told else ())
+    return frozenset(lengths)
 
 
 def canonical(text: str) -> str:

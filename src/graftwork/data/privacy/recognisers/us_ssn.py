@@ -20,9 +20,9 @@ TOLD = re.compile(
 
 def find(page: Page) -> Iterator[Hit]:
     """Dashed numbers anywhere; others where the words before say what they are."""
-    for match in page.near_digits(DASHED, 9, CLOSE):
+    for match in page.near_digits(DASHED, 9, CLOSE) if page.text.count("-") > 1 else ():
         yield Hit(match.start(), match.end(), 0.9)
-    for match in page.near_digits(TOLD, 9):
+    for match in page.near_digits(TOLD, 9) if page.holds("ssn", "social sec", "tin", "taxpayer") else ():
         yield Hit(*match.span("number"), 0.9)
 
 

@@ -1,0 +1,64 @@
+"""The guide is run: its commands, and what it says that the first one prints."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from graftwork.cli.main import called
+
+ROOT = Path(__file__).parents[2]
+GUIDES = sorted(ROOT.glob("docs/guide/*.md"))
+
+
+def blocks(page):
+    """(language, content) of every fenced block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    """Every command of a page, its words apart."""
+    lines = [line for language, text in blocks(page) if not language for line in text.splitlines()]
+    return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if line.startswith("$ graftwork")]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The repository's examples, where a reader of the guide would be."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", GUIDES[:1], ids=lambda page: page.name)
+def test_its_commands_work_and_print_what_it_says(page, here, capsys):
+    shown = [text for language, text in blocks(page) if language == "text"]
+    for number, (_, *words) in enumerate(commands(page)):
+        words = [*words, "--cases", "50"] if "measure" in words else words
+        assert called(words) == 0, words
+        said = capsys.readouterr()
+        if number == 0:
+            assert said.out.splitlines() == shown[0].splitlines(), "tools/show_guide.py writes it anew"
+    assert (here / "restored.jsonl").read_text("utf-8").count("\n") > 50
+
+
+def test_both_languages_have_the_same_commands_and_output():
+    def without_comments(page):
+        return [text for language, text in blocks(page) if language == "text"], commands(page)
+
+    english, chinese = map(without_comments, GUIDES)
+    assert english == chinese
+
+
+def test_its_recipes_are_read(here):
+    from graftwork.core.recipe import mapping_of
+    from graftwork.core.spec import parse
+    from graftwork.data.spec import DataSpec
+
+    sections = [mapping_of(text, "guide") for language, text in blocks(GUIDES[0]) if language == "yaml"]
+    assert len(sections) >= 2
+    for section in sections:
+        parse(DataSpec, {"train": "tickets.jsonl", **section["data"]})
