@@ -30,7 +30,7 @@ def prepared(capsys, recipe, tmp_path):
 
 
 def read(path):
-    if path.suffix == ".json":
+    if path.suffix in (".json", ".vault"):
         return json.loads(path.read_text("utf-8"))
     return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
@@ -176,3 +176,16 @@ def test_pseudonyms_are_restored_with_the_key_and_with_no_other(prepared, tmp_pa
     assert called([*words, "--key-file", str(tmp_path / "KEY")]) == 0
     back = [one["messages"][-2]["content"] for one in read(tmp_path / "back.jsonl")]
     assert text in back
+
+
+def test_another_key_makes_other_pseudonyms_and_nothing_stale_is_kept(recipe, tmp_path):
+    with recipe.with_name("records.jsonl").open("a") as file:
+        file.write(json.dumps(row("我的电话是13800138000", "好的"), ensure_ascii=False) + "\n")
+    settings = [f"data.privacy={{mode: pseudonym, key_file: {tmp_path / 'KEY'}}}"]
+    vaults = []
+    for _ in range(2):
+        (tmp_path / "KEY").unlink(missing_ok=True)
+        assert called(["privacy", "new-key", str(tmp_path / "KEY")]) == 0
+        run(recipe, out=tmp_path / "out", until="prepare", settings=settings)
+        vaults.append(read(tmp_path / "out" / "data" / "pseudonyms.vault"))
+    assert vaults[0] != vaults[1]

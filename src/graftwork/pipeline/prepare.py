@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from graftwork import __version__
-from graftwork.core.digests import digest_of_file
+from graftwork.core.digests import digest, digest_of_file
 from graftwork.core.errors import IntegrityError, Problem, SpecError, Told
 from graftwork.core.files import write_json, write_text
 from graftwork.core.spec import plain
 from graftwork.data.privacy.key import read_key
-from graftwork.data.privacy.vault import write_vault
+from graftwork.data.privacy.vault import proof_of, write_vault
 from graftwork.data.sources.read import files_of
 from graftwork.data.spec import HeldOut
 from graftwork.data.store import files_of as files_of_store
@@ -96,10 +96,19 @@ def _inputs(work: Work) -> dict[str, Any]:
         "seed": spec.training.seed,
         "files": [digest_of_file(path) for source in work.sources for path in files_of(source)],
         "remote": [source.path for source in work.sources if source.is_on_hub],
+        "key": _of_key(work),
+        "graftwork": __version__,
         "max_tokens": work.max_tokens,
         "tokenizer": work.fingerprint.tokenizer,
         "template": work.fingerprint.template,
     }
+
+
+def _of_key(work: Work) -> str | None:
+    """What tells one key of pseudonyms from another, and nothing about it."""
+    privacy = work.spec.data.privacy
+    key = None if privacy == "off" else read_key(privacy)
+    return None if key is None else digest(proof_of(key).hex())
 
 
 def _refuse_answers_without_room(work: Work) -> None:

@@ -35,6 +35,11 @@ def merged(vaults: Iterable[Mapping[str, bytes]]) -> dict[str, bytes]:
     return whole
 
 
+def proof_of(key: Key) -> bytes:
+    """What tells `key` from another and nothing about it: a known text, sealed."""
+    return Pseudonyms(key).sealed(PROOF, PROOF_TEXT)
+
+
 def write_vault(path: Path, entries: Mapping[str, bytes], key: Key) -> None:
     """Write `entries` whole, with a proof of the key. Entries in order, so the same data gives the same bytes.
 
@@ -45,7 +50,7 @@ def write_vault(path: Path, entries: Mapping[str, bytes], key: Key) -> None:
     foreign = next((name for name, sealed in entries.items() if pseudonyms.opened(name, sealed) is None), None)
     if foreign is not None:
         raise IntegrityError(f"the entry {foreign} was sealed with another key. Nothing was written.")
-    proof = pseudonyms.sealed(PROOF, PROOF_TEXT)
+    proof = proof_of(key)
     sealed = {name: base64.b64encode(entries[name]).decode() for name in sorted(entries)}
     write_json(path, {"format": FORMAT, "proof": base64.b64encode(proof).decode(), "entries": sealed})
 
