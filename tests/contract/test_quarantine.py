@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
+from tests.support.tiny_base import make_base
 
 from graftwork.cli.main import called
 from graftwork.pipeline.run import run
@@ -189,3 +190,74 @@ def test_another_key_makes_other_pseudonyms_and_nothing_stale_is_kept(recipe, tm
         run(recipe, out=tmp_path / "out", until="prepare", settings=settings)
         vaults.append(read(tmp_path / "out" / "data" / "pseudonyms.vault"))
     assert vaults[0] != vaults[1]
+
+
+TOOLED = (
+    "{% if tools %}{{ '<|im_start|>tools\n' + (tools | tojson) + '<|im_end|>\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("mode", ["mask", "drop"])
+def test_personal_data_in_tools_is_personal_data(mode, prepared, recipe, tiny_folder, tmp_path):
+    base = make_base(tmp_path / "tooled", template=TOOLED)
+    recipe.write_text(recipe.read_text().replace(str(tiny_folder), str(base)))
+    tool = {"type": "function", "function": {"name": "call", "description": "rings 13800138000 for a.b@mail.example"}}
+    turns = [{"role": "user", "content": "ring"}, {"role": "assistant", "content": "ringing"}]
+    recipe.with_name("chats.jsonl").write_text(json.dumps({"messages": turns, "tools": [tool]}) + "\n")
+    prepared(settings=[f"data.privacy={{mode: {mode}}}", "data.train=[records.jsonl, chats.jsonl]"])
+    for path in (tmp_path / "out").rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert b"13800138000" not in content, path
+        assert b"a.b@mail.example" not in content, path
+
+
+def test_personal_data_in_rows_that_cannot_be_read_is_masked_too(prepared, tmp_path):
+    name = json.dumps("我叫王小明")[1:-1]
+    bad = [
+        b'{"prompt": "mail me\\n13800138000 now", "completion": ',
+        f'{{"prompt": "{name}，请回电", "completion": '.encode(),
+        b'{"prompt": "' + b"x" * 1960 + b' call 13800138000 again", "completion": ',
+    ]
+    _, quarantine, _ = prepared(*bad, settings=["data.privacy={mode: mask}"])
+    assert len(quarantine) == 3
+    for path in (tmp_path / "out").rglob("*"):
+        text = path.read_text("utf-8", "replace") if path.is_file() else ""
+        for told in ("13800138000", "1380013800", "王小明", name[-12:]):
+            assert told not in text, (path, told)
+
+
+def test_a_held_out_question_with_another_label_is_not_trained_on(prepared, recipe):
+    recipe.with_name("held.jsonl").write_text("".join(json.dumps(row(f"q{n}?", "no")) + "\n" for n in range(4)))
+    _, quarantine, train = prepared(row("q1?", "yes"), settings=["data.evaluation=held.jsonl"])
+    assert [(one["line"], one["reason"]) for one in quarantine] == [(37, "leakage")]
+    assert len(train) == 36
+
+
+def test_files_that_change_sides_are_prepared_anew(recipe, tmp_path):
+    for name, words in (("one", "ab"), ("two", "cd"), ("three", "ef")):
+        lines = [json.dumps(row(f"{name} {n} {words * n}", f"{words}{n}")) for n in range(8)]
+        recipe.with_name(f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    seen = []
+    for train, held in (("one.jsonl", ["two", "three"]), ("[one.jsonl, two.jsonl]", ["three"])):
+        content = "".join(recipe.with_name(f"{name}.jsonl").read_text() for name in held)
+        recipe.with_name("held.jsonl").write_text(content)
+        settings = [f"data.train={train}", "data.evaluation=held.jsonl"]
+        done = run(recipe, out=tmp_path / "out", until="prepare", settings=settings)
+        seen.append(done.steps["prepare"].summary["train"]["num_records"])
+    assert seen == [8, 16]
+
+
+def test_what_is_prepared_anew_leaves_nothing_of_other_data_beside_it(recipe, tmp_path):
+    with recipe.with_name("records.jsonl").open("a") as file:
+        file.write(json.dumps(row("我的电话是13800138000", "好的"), ensure_ascii=False) + "\n")
+    out = tmp_path / "out"
+    assert called(["prepare", str(recipe), "--out", str(out), "--preview", "40"]) == 0
+    assert (out / "data" / "preview.html").exists()
+    run(recipe, out=out, until="evaluate")
+    run(recipe, out=out, until="prepare", settings=["data.privacy={mode: mask}"])
+    assert not (out / "data" / "preview.html").exists()
+    assert not (out / "adapter").exists()
+    assert "evaluate" not in read(out / "run.json")["steps"]
+    assert {path.name for path in (out / "superseded").iterdir()} == {"adapter-1", "evaluation.json-1"}

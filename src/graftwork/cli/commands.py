@@ -37,14 +37,16 @@ def run(
     answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
 
 
-def train(recipe: Recipe, out: Out = None, settings: Settings = None, json: Json = False) -> None:
+def train(
+    recipe: Recipe, out: Out = None, settings: Settings = None, workers: Workers = None, json: Json = False
+) -> None:
     """Prepare and train, without evaluation.
 
     A killed training goes on from its last checkpoint.
     """
     from graftwork.cli.watching import watched_run
 
-    result = watched_run(recipe, out, settings or [], "train")
+    result = watched_run(recipe, out, settings or [], "train", workers=workers)
     answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
 
 

@@ -110,9 +110,9 @@ class Terminal:
         if self._stop:  # asked twice: leave at once, the last checkpoint is there
             raise Interrupted("interrupted; the last checkpoint is kept, the same command goes on from there")
         self._stop = True
-        self.say("stopping after this step; the state will be saved (once more to leave at once)")
         if self._total == 0:
-            raise Interrupted("interrupted before training; the same command starts again")
+            raise Interrupted("interrupted before training; the same command begins again")
+        self.say("stopping after this step; the state will be saved (once more to leave at once)")
 
 
 def watched_run(

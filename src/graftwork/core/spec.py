@@ -8,13 +8,23 @@ from datetime import date
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from graftwork.core.errors import Problem, SpecError, did_you_mean
 
 S = TypeVar("S", bound="Spec")
+OFF = Annotated[Literal["off"], Tag("off")]
+"""With `Annotated[SomeSpec, Tag("a mapping")] | OFF` and `by_form`: settings, or none."""
+
+
+def _form(value: object) -> str:
+    return "off" if isinstance(value, str) else "a mapping"
+
+
+by_form = Discriminator(_form)
+"""Tells settings from "off" by what they are, so that a mistake within settings is told as one."""
 
 EXPECTED = {
     "missing": "a value; it has no default",

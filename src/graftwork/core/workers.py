@@ -6,7 +6,6 @@ again, and it copies no locks of the caller's threads. A child that dies is an e
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections import deque
@@ -44,7 +43,11 @@ class Workers(Generic[T, R]):
         program = "from graftwork.core.workers import serve; serve()"
         for _ in range(self._number):
             child = subprocess.Popen(
-                [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+                [sys.executable, "-c", program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is the parent's to answer
             )
             self._children.append(child)
             _send(_pipe(child.stdin), self._begin)
@@ -85,7 +88,6 @@ class Workers(Generic[T, R]):
 
 def serve() -> None:
     """What a child does: make its function, then answer until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get among the answers
     make, given = pickle.loads(_received(sys.stdin.buffer) or b"")
@@ -96,7 +98,10 @@ def serve() -> None:
             answer = True, function(pickle.loads(task))
         except Exception as error:  # noqa: BLE001  it is raised again where it was asked for
             answer = False, _portable(error)
-        _send(answers, _pickled(answer))
+        try:
+            _send(answers, _pickled(answer))
+        except BrokenPipeError:  # nobody is there any more
+            os._exit(1)
 
 
 def _pickled(answer: tuple[bool, Any]) -> bytes:

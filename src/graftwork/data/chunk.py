@@ -1,5 +1,6 @@
 """A chunk of rows to records, tokens and decisions: everything that needs one record at a time. Runs in any process."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
@@ -17,12 +18,15 @@ from graftwork.data.quality.traits import Traits, traits
 from graftwork.data.records import Origin, Record
 from graftwork.data.script import script_of
 from graftwork.data.source_spec import SourceSpec
-from graftwork.data.sources.found import Bad, Row
+from graftwork.data.sources.found import SHOWN_CHARACTERS, Bad, Row
 from graftwork.data.spec import DataSpec
 from graftwork.data.store import Packed, packed
 from graftwork.data.tally import Tally
 from graftwork.data.written import json_line, record_data
 
+ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|([nrtbf\"/\\]))")
+CUT_END = re.compile(r"[^\s\]\[]{0,40}(?:[ -]?\d+){0,8}$")
+CUT_IN_WORDS = re.compile(r"[^\s\]\[]{0,40}(?:[ -]?\d+){0,8}(?= \.\.\. \(\d+ characters\))")
 EXCERPT = 300
 """Characters of a text that an example shows."""
 READ_BACK = 50
@@ -173,7 +177,7 @@ class Preparer:
 
     def _keep_back(self, chunk: Chunk, step: str, bad: Bad) -> None:
         """A row that never became a record."""
-        shown = {"detail": self._masked(bad.message), "raw": self._masked(bad.raw)}
+        shown = {"detail": self._masked_row(bad.message), "raw": self._masked_row(bad.raw)}
         chunk.tally.quarantined[step, bad.reason] += 1
         chunk.tally.show(
             (step, bad.reason), lambda: {"where": str(bad.origin), "text": shown["raw"][:EXCERPT], **shown}
@@ -183,7 +187,7 @@ class Preparer:
     def _quarantine(self, chunk: Chunk, step: str, reason: str, detail: str, record: Record) -> None:
         """A record that is not used; personal data in it is masked, whatever the mode."""
         hidden = record.edited(self._masks)
-        detail = self._masked(detail)
+        detail = self._masked_row(detail)
         chunk.tally.quarantined[step, reason] += 1
         example = {"where": str(record.origin), "detail": detail}
         chunk.tally.show((step, reason), lambda: {**example, "text": self._excerpt(record)})
@@ -192,10 +196,19 @@ class Preparer:
 
     def _excerpt(self, record: Record) -> str:
         asked = f"{record.question} → " if record.question else ""
-        return self._masked((asked + record.answer)[: 2 * EXCERPT])[:EXCERPT]
+        return self._masked(asked + record.answer)[:EXCERPT]
 
     def _masked(self, text: str) -> str:
         return edited(text, self._masks(text))
+
+    def _masked_row(self, text: str) -> str:
+        """Masked, of a row that could not be read: what stands in it as JSON escapes is looked at as what it means, and
+        what was cut off somewhere is cut off a little earlier, so that no half of a number is left."""
+        if self._mask is None:
+            return text
+        plain = ESCAPE.sub(_unescaped, text)
+        masked = self._masked(plain)
+        return CUT_END.sub(" ...", masked) if len(text) >= SHOWN_CHARACTERS else CUT_IN_WORDS.sub("'", masked)
 
     @cached_property
     def _mask(self) -> Deidentifier | None:
@@ -215,6 +228,14 @@ class Preparer:
         edits = self._masks(text)
         at = one.start + sum(len(e.replacement) - (e.end - e.start) for e in edits if e.end <= one.start)
         return {"where": str(record.origin), "text": edited(text, edits)[max(0, at - BESIDE) : at + BESIDE]}
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    """What an escape of JSON means; of white space, a space."""
+    if match[1]:
+        character = chr(int(match[1], 16))
+        return " " if "\ud800" <= character <= "\udfff" else character
+    return match[2] if match[2] in '"/\\' else " "
 
 
 def _number(text: str) -> int:

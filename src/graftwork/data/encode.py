@@ -134,11 +134,12 @@ class Encoding:
             expected = f"at most {self.max_tokens} tokens (data.max_tokens, or the base's context)"
             return _unusable("too long", record, Problem("", given, expected, "Set data.windows to cut it."))
         borders, heads = _borders(record, written, writer), _heads(record, written, writer)
-        room = self.max_tokens - max((said - begin for begin, said in heads), default=0)
-        if borders.head > room // 2:
-            expected = f"a system turn of at most half of {room} tokens"
-            hint = "It is kept in every window."
-            return _unusable("system turn", record, Problem("system", f"{borders.head} tokens", expected, hint))
+        longest = max((said - begin for begin, said in heads), default=0)
+        room = self.max_tokens - longest
+        if borders.head + longest > self.max_tokens // 2:
+            given = f"{borders.head} tokens of system turn, {longest} of a turn's beginning"
+            expected = f"at most half of {self.max_tokens} tokens (data.max_tokens, or the base's context)"
+            return _unusable("system turn", record, Problem("", given, expected, "Every window begins with them."))
         cut = windows(written.is_target_T, borders, max_tokens=room, overlap=min(self.overlap, room - 1))
         return [_windowed(record, written, window, number, heads) for number, window in enumerate(cut)]
 

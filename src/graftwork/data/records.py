@@ -82,7 +82,8 @@ class Record:
         contents = [message["content"] for message in self.messages]
         edits = [edits_of(content) for content in contents]
         of_rejected = edits_of(self.rejected) if self.rejected is not None else ()
-        if not any(edits) and not of_rejected:
+        tools = tuple(_each_text_edited(tool, edits_of) for tool in self.tools)
+        if not any(edits) and not of_rejected and tools == self.tools:
             return self
         turns = zip(self.messages, edits, strict=True)
         marks = zip(self.learn, edits, strict=False)
@@ -91,4 +92,16 @@ class Record:
             messages=tuple({**turn, "content": edited(turn["content"], e)} for turn, e in turns),
             learn=tuple(None if spans is None else moved(spans, e) for spans, e in marks),
             rejected=None if self.rejected is None else edited(self.rejected, of_rejected),
+            tools=tools,
         )
+
+
+def _each_text_edited(value: Any, edits_of: Callable[[str], Sequence[Edit]]) -> Any:
+    """`value`, of JSON, with every text in it edited, keys too."""
+    if isinstance(value, str):
+        return edited(value, edits_of(value))
+    if isinstance(value, Mapping):
+        return {_each_text_edited(key, edits_of): _each_text_edited(one, edits_of) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each_text_edited(one, edits_of) for one in value]
+    return value

@@ -32,7 +32,7 @@ class SourceSpec(Spec):
     labels: Mapping[str, str] = {}
     """What the labels stand for, as the model should say it: {"0": harmless, "1": offensive}."""
 
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, ge=0.01, le=100)
     """How often its records are seen in an epoch, as a multiple: 2 is twice, 0.5 is every other one."""
 
     group: str | None = Field(default=None, min_length=1)

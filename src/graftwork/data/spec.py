@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from graftwork.core.errors import Problem, SpecError, did_you_mean
-from graftwork.core.spec import Spec
+from graftwork.core.spec import OFF, Spec, by_form
 from graftwork.data.layouts import LAYOUTS
 from graftwork.data.privacy.spec import PrivacySpec
 from graftwork.data.quality.spec import QualitySpec
@@ -69,13 +69,13 @@ class DataSpec(Spec):
     max_tokens: int = Field(default=2048, ge=2)
     """Longest row in tokens; longer records are cut into windows. 512 to 4096 are usual."""
 
-    windows: Windows | Literal["off"] = Windows()
+    windows: Annotated[Annotated[Windows, Tag("a mapping")] | OFF, by_form] = Windows()
     """How longer records are cut. off: they go to quarantine."""
 
     quality: QualitySpec = QualitySpec()
     """Which records are repaired and which go to quarantine."""
 
-    privacy: PrivacySpec | Literal["off"] = "off"
+    privacy: Annotated[Annotated[PrivacySpec, Tag("a mapping")] | OFF, by_form] = "off"
     """What becomes of personal data before anything is written or tokenised."""
 
     most_quarantined_frac: float | None = Field(default=None, ge=0, le=1)

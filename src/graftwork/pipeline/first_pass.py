@@ -41,7 +41,7 @@ def first_pass(work: Work, spool: Spool) -> Reading:
         for chunk in chunks:
             spool.add(chunk)
             work.watch.preparing("reading", reading.done_bytes, total)
-            work.stop_if_asked("while reading the data; nothing is kept")
+            work.stop_if_asked("the data was being read")
     work.watch.preparing("reading", total, total)
     spool.closed()
     return reading

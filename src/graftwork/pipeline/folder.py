@@ -106,11 +106,18 @@ class RunFolder:
             summary=dict(summary),
             seconds=round(time.monotonic() - began_s, 3),
         )
-        steps = {**self.steps(), name: done}
+        self._write({**self.steps(), name: done})
+        return done
+
+    def forget(self, *names: str) -> None:
+        """Take steps off the record: what they left is not there any more."""
+        left = {name: done for name, done in self.steps().items() if name not in names}
+        self._write(left)
+
+    def _write(self, steps: Mapping[str, Done]) -> None:
         fields = {step: asdict(d) for step, d in steps.items()}
         signed = {step: {**told, "digest": digest(told)} for step, told in fields.items()}
         write_json(self.path / STATE, {"format": FORMAT, "steps": signed})
-        return done
 
     def keep_recipe(self, text: str) -> None:
         """Write the effective recipe."""

@@ -110,7 +110,7 @@ def write_side(work: Work, spool: Spool, name: str, indices: Array) -> dict[str,
                 targets.append(entry.num_targets)
             if number % TOLD_EVERY == 0:
                 work.watch.preparing(f"writing {name}", number, len(indices))
-                work.stop_if_asked("while writing the data; nothing is kept")
+                work.stop_if_asked("the data was being written")
     work.watch.preparing(f"writing {name}", len(indices), len(indices))
     told = side_summary(store.lengths, targets, num_records=len(indices), digest=total.hexdigest())
     return {**told, "files": store.files}

@@ -87,11 +87,13 @@ def train_adapter(work: Work, prepared: Done) -> Done:
 
 def _inputs(work: Work, prepared: Done) -> dict[str, Any]:
     spec = work.spec
+    rows = prepared_tokens(work, "train", prepared.summary)
     return {
         "base": work.fingerprint.digest,
         "dtype": spec.dtype,
         "attention": spec.attention,
         "data": [prepared.outputs[f"data/train.{part}"] for part in ("tokens", "targets")],
+        "rows": digest([rows.lengths.tolist(), rows.sources.tolist()]),
         "weights": [source.weight for source in spec.data.sources],
         "adapter": dict(plain(spec.adapter)),
         "training": {k: v for k, v in plain(spec.training).items() if k != "checkpoint_every"},

@@ -43,7 +43,7 @@ class Work:
     def stop_if_asked(self, done: str) -> None:
         """Raise Interrupted when whoever watches wants the run to stop; `done` says how far it is."""
         if self.watch.should_stop():
-            raise Interrupted(f"stopped: {done}. The same command goes on from there.")
+            raise Interrupted(f"stopped: {done}. The same command goes on with what is finished.")
 
     @cached_property
     def base_folder(self) -> Path:

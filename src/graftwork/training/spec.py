@@ -2,12 +2,12 @@
 
 from fractions import Fraction
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, Tag, model_validator
 
 from graftwork.core.errors import Problem, SpecError
-from graftwork.core.spec import Spec
+from graftwork.core.spec import OFF, Spec, by_form
 from graftwork.training.schedule import Constant, Cosine
 
 
@@ -64,7 +64,7 @@ class TrainSpec(Spec):
     spectral_cap: float | None = Field(default=None, gt=0)
     """After every step the largest singular value of each low-rank factor is held at or below this. null: not held."""
 
-    packing: Packing | Literal["off"] = "off"
+    packing: Annotated[Annotated[Packing, Tag("a mapping")] | OFF, by_form] = "off"
     """How a step's records share rows; they never see each other and the gradient is the same. off: a row each."""
 
     gradient_checkpointing: bool = False

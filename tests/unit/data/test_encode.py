@@ -145,10 +145,10 @@ def test_of_a_marked_plain_text_without_marks_nothing_is_learned():
 
 def test_a_system_turn_of_more_than_half_a_row_is_unusable():
     one = record(1, ("system", "s" * 6), ("user", "u"), ("assistant", "a" * 9))
-    expected = "expected a system turn of at most half of 11 tokens. It is kept in every window."
-    assert asked(11, 1).of(one, Letters()) == Unusable(
-        "system turn", f"x.jsonl line 1: system = '6 tokens': {expected}"
-    )
+    given = "6 tokens of system turn, 0 of a turn's beginning"
+    expected = "expected at most half of 11 tokens (data.max_tokens, or the base's context)"
+    said = f'x.jsonl line 1 = "{given}": {expected}. Every window begins with them.'
+    assert asked(11, 1).of(one, Letters()) == Unusable("system turn", said)
     assert isinstance(asked(12, 1).of(one, Letters()), Rows)
 
 

@@ -15,21 +15,9 @@ from graftwork.data.privacy.recognisers.uk_nhs import check_digit as nhs_check
 
 WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 REGIONS = (
-    "110105",
-    "310104",
-    "440305",
-    "330106",
-    "510107",
-    "420106",
-    "320102",
-    "610113",
-    "210102",
-    "500103",
-    "350203",
-    "450103",
-    "650102",
-    "540102",
-)
+    "110105", "310104", "440305", "330106", "510107", "420106", "320102",
+    "610113", "210102", "500103", "350203", "450103", "650102", "540102",
+)  # fmt: skip
 MAILS = (
     "qq.com",
     "163.com",
@@ -347,9 +335,24 @@ def titled_en(random: Random) -> str:
     return f"{title} {random.choice(_names('en surnames')).replace('_', ' ')}"
 
 
+def nick_zh(random: Random) -> str:
+    """How people who know each other are called."""
+    surname = random.choice(sections("sample_names.txt")["zh surnames"][1][:30])
+    return random.choice(("小", "老")) + surname if random.random() < 0.7 else surname + random.choice("姐哥")
+
+
+def address_gb(random: Random) -> str:
+    """A street address in Britain."""
+    code = f"{random.choice(('SW', 'N', 'LS', 'M', 'EH', 'B'))}{random.randint(1, 20)} {random.randint(1, 9)}"
+    flat = random.choice(("", f"Flat {random.randint(1, 40)}, "))
+    town = random.choice(("London", "Leeds", "Edinburgh", "Manchester"))
+    return f"{flat}{random.randint(1, 200)} {random.choice(STREETS)}, {town} {code}{random.choice(('AB', 'XY', 'TQ'))}"
+
+
 VALUES: dict[str, tuple[str, Callable[[Random], str]]] = {
     "姓名": ("person", person_zh),
     "称呼": ("person", titled_zh),
+    "昵称": ("person", nick_zh),
     "手机": ("phone", mobile),
     "座机": ("phone", landline),
     "身份证": ("resident_id", resident),
@@ -372,6 +375,7 @@ VALUES: dict[str, tuple[str, Callable[[Random], str]]] = {
     "phone": ("phone", phone_en),
     "email": ("email", email),
     "card": ("bank_card", card),
+    "british": ("address", address_gb),
     "address": ("address", address_en),
     "born": ("birth_date", birthday_en),
     "ssn": ("us_ssn", ssn),

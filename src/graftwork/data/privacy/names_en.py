@@ -7,9 +7,7 @@ from functools import cache
 
 from graftwork.data.privacy.lists import sections, word_set
 
-PARTICLES = frozenset(
-    "van von der den de da di del della la le du des dos ter ten bin ibn al el ben bint abu y d l ul".split()
-)
+PARTICLES = word_set("person_en.txt", "particles of names")
 GIVEN, SURNAME, USUAL, PLACE, EPONYM, DOUBTFUL, KNOWN, LONE = (1 << bit for bit in range(8))
 """What a word may be. Known are parts of names that are nothing else; lone, given names enough by themselves."""
 
@@ -68,8 +66,13 @@ def plain(word: str) -> str:
 
 def kind(word: str) -> int:
     """What a capitalised word may be, as bits; 0 of a word in no list."""
-    told = traits().get(word)
-    return traits().get(plain(word), 0) if told is None else told
+    known = traits()
+    told = known.get(word)
+    if told is not None:
+        return told
+    if word[1:].islower() and word.isalpha() and word.isascii():
+        return 0
+    return known.get(plain(word), 0)
 
 
 def _kinds(word: str) -> int:
@@ -147,13 +150,13 @@ def _is_syllables(word: str) -> bool:
 
 def is_dropped(word: str, *, first: bool) -> bool:
     """Whether a word at an end is no part of a name: usual, and no given name in front, no part of a name behind."""
+    if len(word) == 1:
+        return word in ("I", "A")
     told = kind(word)
-    if not told:
-        return word in ("I", "A")
     if told & (USUAL | PLACE) and not told & PART:
-        return len(word) > 1
+        return True
     if not told & USUAL or told & GIVEN:
-        return word in ("I", "A")
+        return False
     return first or not told & SURNAME
 
 

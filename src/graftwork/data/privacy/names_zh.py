@@ -28,50 +28,22 @@ COMPOUND_WORDS = frozenset(
 """Surnames of two characters that are usual words or places as well."""
 
 LONG = 4.0
-"""A surname of two characters that is nothing else is mostly followed by two more."""
+"""A surname of two characters that is nothing else is mostly followed by two more, if the second is one of names."""
 
 SHORT = -1.0
 """Names of two characters are rarer than those of three."""
 
+LABEL_ENDS = ":=|\t"
 FIELD = re.compile(
-    r"(?:姓名|名字|户名|持卡人|收件人|收货人|寄件人|联系人|申请人|被申请人|负责人|经办人|代表人|法人"
-    r"|代理人|监护人|担保人|投保人|被保险人|保险人|受益人|承租人|出租人|借款人"
-    r"|贷款人|买受人|出卖人|委托人|受托人|当事人|上诉人|被上诉人|被告人?|原告人?|证人|患者|病人|客户"
-    r"|顾客|用户|会员|业主|车主|房东|租客|学生|员工|职员|家属|医师|医生|护士|甲方|乙方"
-    r"|丙方|收款人|付款人"
-    r"|汇款人|审核人?|审批人?|记录人?|登记人|签名|签字|署名|作者|记者|编辑|主编|导演|演员|店长|司机"
-    r"|房主|户主|配偶|父亲|母亲|联络人|紧急联系人|审判长|审判员|书记员|律师|制单人?|操作员"
-    r"|柜员|值班|主治|主刀|麻醉师|嘉宾|主持人|姓名[:：]?\s?)"
-    r"(?:姓名|名称|名字)?[（(]?(?:签名|签字|盖章|签章|甲|乙|先生|女士)?[)）]?\s?[:：=|\t]\s{0,2}$"
-)
-ROLE = re.compile(
-    r"(?:姓名|名字|户名|持卡人|收件人|收货人|寄件人|联系人|申请人|负责人|经办人|代表人|法人|代理人"
-    r"|监护人|担保人|投保人|保险人|受益人|承租人|出租人|借款人|贷款人|委托人|当事人|被告人?"
-    r"|原告人?|证人|患者|病人"
-    r"|客户|顾客|用户|业主|车主|房东|租客|学生|员工|职员|家属|医师|医生|护士|甲方|乙方|收款人|付款人"
-    r"|作者|记者|编辑|导演|演员|歌手|作家|画家|诗人|教授|院长|校长|局长|市长|省长|县长"
-    r"|主席|总理|总统|部长|董事长|总裁|总经理|经理|主任"
-    r"|书记|店长|司机|队长|教练|律师|法官|审判长|书记员|警察|民警|嫌疑人|同事|朋友|同学|同桌|室友"
-    r"|老师|班主任|丈夫|妻子|老公|老婆|爱人|儿子|女儿|父亲|母亲|爸爸|妈妈|哥哥|姐姐|弟弟"
-    r"|妹妹|爷爷|奶奶|邻居|老板|秘书|助理|专员|顾问|工程师"
-    r"|教师|博士|同志|主刀|受理人|护工|保姆|店员|客服|经纪人|候选人|选手|队员|球员|烈士|先烈|诗人"
-    r"|村民|市民|居民|同胞|旅客|乘客|女孩|男孩|男子|女子|老人|青年|少年|孩子|宝宝|签收人"
-    r"|持有人|出资人|股东|合伙人|继承人|评委|馆长|站长|所长|团长|社长|会长|厂长|行长)\s?[\"“「]?$"
-)
-WORDS_BEFORE = re.compile(
-    r"(?:叫|这是|是|找|联系|致电|告诉|通知|转告|拨打给|转账给|打给|转给|汇给|交给|发给|寄给|还给"
-    r"|@|由|与|和|跟|同|及|给|请|问|让|被|对|向|为|、)\s?[\"“「]?$"
-)
-STRONG_LABEL = re.compile(
-    r"(?:姓名|名字|户名|持卡人|件人|货人|联系人|申请人|负责人|经办人|代表人|代理人|监护人|担保人"
-    r"|投保人|保险人|受益人|租人|款人|委托人|当事人|患者|病人|客户|顾客|家属|嫌疑人|业主|车主"
-    r"|原告人?|被告人?|证人|员工|学生|记者|法官|律师|审判长|书记员"
-    r"|我叫|名叫|叫做|他叫|她叫|我是|本人)(?:是|为|叫|名叫)?\s?[\"“「]?$"
+    r"(?:姓 {0,4}名|名 {0,2}字|户名|[一-龥]人(?:员|全称)?|甲方|乙方|丙方|[一-龥]者|[一-龥]员|[一-龥]师|[一-龥]长"
+    r"|医生|护士|[一-龥]官|律师|会计|出纳|审核|复核|核对|校对|制单|制表|审批|批准"
+    r"|记录|登记|填报|签名|签字|署名|签收|经办|报送|抄送|主送"
+    r"|原告|被告|患者|病人|客户|顾客|用户|会员|户主|房主|业主|车主|机主|房东|租客|司机|学生|同学|家属|家长|导师|教练|教授"
+    r"|值班|主刀|主治|主编|责编|编辑|导演|主演|编剧|嘉宾|主持|主讲|柜员|坐席|客服|秘书|助理|店长|经理|主任|书记|父亲|母亲"
+    r"|配偶|丈夫|妻子|儿子|女儿|监护|联系|负责|收款方?户名|付款方?户名)"
+    r"(?:姓名|名称|名字|全称)?[0-9]?(?:/[一-龥/]{1,14})?(?:[（(【][^）)】\n]{1,6}[)）】])?[\"”]?\s?[:=|\t]\s{0,3}[\"“]?$"
 )
 ITEM = re.compile(r"(?:^|\s)[0-9]{1,2}[.、)）]\s?$")
-LEADING = re.compile(
-    r"(?:昨天|今天|昨日|今日|明天|近日|日前|会上|随后|后来|这时|当时|其中|据|经|而|老师说|我|你|他|她|名|位|[0-9])$"
-)
 TITLES = (
     "先生|女士|小姐|太太|医生|大夫|医师|主任|教授|老师|经理|护士|护士长|律师|法官|师傅|阿姨|叔叔"
     "|大爷|大妈|大哥|大姐|奶奶|爷爷|伯伯|警官|检察官|审判员|会计|院长|校长|局长|处长|科长"
@@ -87,12 +59,19 @@ AFTER = re.compile(
     r"|tel|mobile|1[3-9][0-9]{9}|[0-9]{6}))"
     r"|(?P<own>的(?:卡|账|工资|存款|贷款|手机|电话|身份证|账户|账号|银行卡|地址|住址|邮箱"
     r"|微信|病历|病情|联系|号码|订单|合同|家|妻|丈夫|儿子|女儿|父|母|名字|姓名))"
-    r"|(?P<verb>(?:[一二三四五六七八九十两]{1,2}[人位名]|等[人一二三四五六七八九十]|签收"
+    r"|(?P<verb>(?:处理|变更|收到|复合|下的|下单|送来|交来|组成|恢复|喂|哈喽|一起|打电话|打来|最|多次|反馈|推荐|各|分别|出具|没|不在|不来|已经|昨天|今天|明天|签发|诉|系|持|驾驶|也|就|还|又|要|会|都|购买|撰|写|[一二三四五六七八九十两]{1,2}[人位名]|等[人一二三四五六七八九十]|签收"
     r"|经手|转|说|表示|认为|指出|告诉|称|介绍|回答|问|答|回复|因|于|自|向|将|把|已|曾"
     r"|在|与|和|及|被|从|对|给|来|去|到|是|你|您|的|负责|提交|签|申请|办理|购买|投诉|反映|致电"
     r"|来电|入院|就诊|主诉|诉|现|今|昨|您好|你好|、|预约|要求|确认|同意|收|还|借|欠"
     r"|委托|担任|出席|拨打|转账|汇款|支付|等))"
 )
+PLACE = -4.0
+PLACE_AFTER = re.compile(
+    r"(?:[路街巷村镇桥寺庙塔店馆轩菜面粉粥锅饼鸭鸡](?![，。的说]?先生)|食府|餐厅|烤|红烧|火锅|白肉|驴肉|饭[店庄馆]|酒[店家楼]|宾馆|山庄|大剧院|剧院|大厦|广场|公园"
+    r"|故居|纪念|医院|(?:小学|中学|大学)(?!同学|同窗|毕业|室友|老师|生)|[（(][一-龥]{1,8}店[)）]|集团|公司|有限|牌)"
+)
+"""After the name of a shop, a street or another place."""
+
 HAN = re.compile(r"[一-龥㐀-䶿]")
 
 
@@ -108,6 +87,10 @@ class Tables:
     places: frozenset[str]
     words: frozenset[str]
     endings: frozenset[str]
+    strong: frozenset[str]
+    roles: frozenset[str]
+    leads: frozenset[str]
+    starts: frozenset[str]
 
 
 @cache
@@ -123,6 +106,10 @@ def tables() -> Tables:
         word_set("person_zh.txt", "places that begin with a surname"),
         frozenset(_pairs(told["words that begin with a surname"], surname_first=True)),
         frozenset(_pairs(told["words that end with a surname"], surname_first=False)),
+        word_set("person_zh.txt", "words of a person that a name follows for sure"),
+        word_set("person_zh.txt", "words of a person that a name may follow"),
+        word_set("person_zh.txt", "words that a name may follow"),
+        word_set("person_zh.txt", "words that lead into a sentence"),
     )
 
 
@@ -137,28 +124,35 @@ def _pairs(lines: list[str], *, surname_first: bool) -> list[str]:
 
 def before_weight(text: str, start: int) -> float:
     """What stands before says for a name that begins at `start`."""
-    if start == 0:
+    head = text[max(0, start - 16) : start]
+    bare = head.rstrip(' "“「')
+    if not bare:
         return 1.0
-    head = text[max(0, start - 12) : start]
-    if FIELD.search(head):
-        return 7.0
-    if STRONG_LABEL.search(head):
+    if bare[-1] in LABEL_ENDS:
+        return 7.0 if FIELD.search(head) else 1.0
+    known = tables()
+    if _ends_in(bare, known.strong) or (bare[-1] in "是为叫" and _ends_in(bare[:-1].removesuffix("名"), known.strong)):
         return 4.0
-    if ROLE.search(head) or ITEM.search(head):
+    if _ends_in(bare, known.roles) or ITEM.search(head):
         return 3.0
-    if WORDS_BEFORE.search(head):
+    if _ends_in(bare, known.leads):
         return 1.5
-    if LEADING.search(head):
+    if _ends_in(bare, known.starts) or not HAN.match(head[-1]):
         return 1.0
-    if not HAN.match(head[-1]):
-        return 1.0
-    return WORD if text[start - 1 : start + 1] in tables().endings else -0.5
+    return WORD if text[start - 1 : start + 1] in known.endings else -0.5
+
+
+def _ends_in(text: str, words: frozenset[str]) -> bool:
+    """Whether `text` ends in one of `words`, which have up to four characters."""
+    return text[-2:] in words or text[-3:] in words or text[-1:] in words or text[-4:] in words
 
 
 def after_weight(text: str, end: int) -> float:
     """What stands after says for a name that ends before `end`."""
     if end >= len(text):
         return 1.0
+    if PLACE_AFTER.match(text, end):
+        return PLACE
     if TITLE.match(text, end):
         return 3.5
     told = AFTER.match(text, end)
@@ -181,8 +175,9 @@ def name_weight(surname: str, given: str) -> float:
         weight += WORD / 2 if given in known.names else WORD
     if len(given) == 2 and given in known.words and of_given < LIKELY_GIVEN:
         weight += WORD_INSIDE
-    if len(surname) == len(given) == 2 and surname not in COMPOUND_WORDS:
-        weight += LONG
+    if len(surname) == 2 and surname not in COMPOUND_WORDS:
+        second = known.given.get(given[1], UNSEEN) if len(given) == 2 else 0.0
+        return weight + (LONG if second > -2.0 or given[1:] == "儿" else 0.0)
     return weight if len(given) == 2 else weight + SHORT
 
 

@@ -7,9 +7,10 @@ from graftwork.data.privacy.lists import word_set
 LABEL = re.compile(
     r"(?:^|[\s,;|(\"'_])(?:(?:patient|client|customer|contact|applicant|beneficiary|account holder|card ?holder"
     r"|policy ?holder|insured|physician|attending|doctor|employee|tenant|landlord|signed|signed by|attn|adjuster"
-    r"|attention|from|to|b?cc|author|agent|manager|supervisor|witness|buyer|seller|borrower|lender|guarantor|next of kin"
-    r"|spouse|mother|father|parent|guardian|plaintiff|defendant|claimant|respondent|payee|payer|sender|recipient|owner"
-    r"|member|student|pupil|teacher|nurse|provider|(?:referred|reviewed|prepared|approved|reported|reports|assigned"
+    r"|attention|from|to|b?cc|author|agent|manager|supervisor|witness|buyer|seller|borrower|lender|guarantor"
+    r"|next of kin|spouse|mother|father|parent|guardian|plaintiff|defendant|claimant|respondent|payee|payer"
+    r"|sender|recipient"
+    r"|owner|member|student|pupil|teacher|nurse|provider|(?:referred|reviewed|prepared|approved|reported|reports|assigned"
     r"|seen|checked|submitted|requested|ordered|collected|delivered) (?:by|to)|caller|user|driver|passenger|before"
     r"|guest|surgeon|candidate|interviewer|subject|complainant|full|first|last|given|family|middle|maiden|legal"
     r"|billing|shipping|display)(?:'s)?(?:[ _-]?name)?|names?|sur ?name|fore ?name|user_?name|contact person)[\"']?"
@@ -23,19 +24,15 @@ SURE = re.compile(
     r"|(?:[Rr]egards|[Ss]incerely|[Tt]hanks|[Cc]heers|[Yy]ours(?: truly| faithfully| sincerely)?|[Ww]ishes"
     r"|[Rr]espectfully|[Dd]ear|[Bb]est|[Ll]ove),?)\s{1,3}(?:- ?)?$"
 )
-SURE_ENDS = frozenset(
-    "name's is named of me with to for wife husband son daughter mother father brother sister colleague friend boss"
-    " lawyer partner doctor boyfriend girlfriend mom mum dad regards sincerely thanks cheers yours truly faithfully"
-    " wishes respectfully dear best love".split()
-)
+SURE_ENDS = word_set("person_en.txt", "last words of what announces a name")
 LIKELY = word_set("person_en.txt", "words before a person or a thing")
 PERSONAL = word_set("person_en.txt", "words before a person")
-KIN_OF = frozenset("parents mother father wife husband son daughter name estate care behalf friend guardian".split())
-LIKELY_SIGNS = "\n:,;(\"|.)"
+KIN_OF = word_set("person_en.txt", "words with of before a person")
+LIKELY_SIGNS = '\n:,;("|.)'
 ACTS = re.compile(
     r"(?:'s)?(?:,? (?:was|is|has|had|said|says|told|signed|appeared|underwent|reported|called|calling|will|who"
     r"|whose|agreed|wrote|asked|residing|born|stated|explained|noted|and|both|for|on|yesterday|today|last|about"
-    r"|at|did|does|from|died|lives|works|joined|paid|received|requested|should|[a-z]{2,}ed)\b"
+    r"|at|did|does|from|died|lives|works|joined|paid|received|requested|should|goes|comes|needs|wants|takes|gives|went|came|can|must|would|could|[a-z]{2,}ed)\b"
     r"| ?[(<|\t]| [-–—] ?[+(0-9]|, ?(?:\+|[0-9(]|age|aged|M\.?D\b|residing|born)|[.,;!?\n\"]|$)"
 )
 PERSONALLY = re.compile(

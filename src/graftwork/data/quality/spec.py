@@ -1,26 +1,21 @@
 """What a recipe asks of the quality of its records: a field for every check, from the catalogs."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, create_model
+from pydantic import Field, Tag, create_model
 
 import graftwork.data.quality.record_checks  # fills the catalog
 import graftwork.data.quality.whole_checks  # noqa: F401  fills the catalog
-from graftwork.core.spec import Spec
+from graftwork.core.spec import OFF, Spec, by_form
 from graftwork.data.quality.check import CHECKS
 from graftwork.data.quality.whole import WHOLE_CHECKS
 
 
-def _form(value: object) -> str:
-    return "a mapping" if isinstance(value, Mapping | Spec) else "off"
-
-
 def _field(check: Any) -> Any:
     spec: Any = check.spec
-    settings = Annotated[spec, Tag("a mapping")] | Annotated[Literal["off"], Tag("off")]
+    settings = Annotated[spec, Tag("a mapping")] | OFF
     about = f"{check.about} Its settings, or off."
-    return Annotated[settings, Discriminator(_form)], Field(default=check.default, description=about)
+    return Annotated[settings, by_form], Field(default=check.default, description=about)
 
 
 def _fields() -> dict[str, Any]:

@@ -64,6 +64,13 @@ FORMS = [
     ("social_id", "QQ：{}。", "123456789"),
     ("address", "地址：{}。", "北京市海淀区中关村大街27号院3号楼2单元501室"),
     ("address", "I live at {}.", "742 Evergreen Terrace, Springfield, IL 62704"),
+    ("address", "Send it to {}.", "Flat 3, 27 Gloucester Terrace, London W2 3DA"),
+    ("address", "Send it to {}.", "Studio 9\nWilliams mill\nNew Bethmouth\nG8 5PS"),
+    ("address", "Send it to {}.", "45 Jackson Mission Suite 201, Lake Maryport, MT 59012"),
+    ("address", "Send it to {}.", "PSC 4785, Box 0918, APO AP 96123"),
+    ("address", "寄到{}。", "安徽省合肥县淄川秦路X座 200314"),
+    ("phone", "Phone: {}.", "4155552671"),
+    ("phone", "Call {}.", "+44 (0)20 7946 0958"),
 ]
 
 
@@ -88,6 +95,26 @@ PERSONS = [
     ("Dear {},", "Ms. Abernathy"),
     ("We met {} there.", "Zhang Wei"),
     ("I asked {} again.", "John F. Kennedy"),
+    ("经办人：{}；日期：今天", "钱多多"),
+    ("审核：{}；日期：今天", "周 杰"),
+    ("签收人：{}，已签收", "和平"),
+    ("嫌疑人{}多次使用他人证件。", "覃雯"),
+    ("{}说他明天不来了", "小王"),
+    ("你把{}的电话发我一下", "老张"),
+    ("{}写了出师表。", "诸葛亮"),
+    ("{}砸缸。", "司马光"),
+    ("居民{}来访。", "安德烈·彼得罗夫"),
+    ("Then {} left.", "María García-López"),
+    ("{} has an appointment at 9.", "Nguyễn Thị Mai"),
+    ("I met {} there.", "Ludwig van der Berg"),
+    ("I met {} there.", "Fatima al-Zahra"),
+    ("{} signed.", "J. K. Rowling"),
+    ("{} called.", "Robert Downey Jr."),
+    ("Contact {} before Friday.", "Xiao-Ming Zhang"),
+    ("NAME: {}", "JOHN SMITH"),
+    ("hi i'm {} from accounts", "sarah"),
+    ("hey it's {}, can you resend it", "mike"),
+    ("We saw {}, who left.", "Lea Vogel"),
 ]
 
 
@@ -111,6 +138,16 @@ NOTHING = [
     "时间戳1705300000123，哈希9f86d081884c7d659a2feaa0c55ad015。",
     "std::vector<int> a; // see https://example.org/a/20240115/123456",
     "地铁3号线在5号出口，12345热线。",
+    "小心地滑，老实说小区门口的小米手机很好，老师让小组讨论，小张贴告示。",
+    "梅兰芳大剧院和宋庆龄故居周末开放。",
+    "单号13912345678查物流，快递单号:6217001234567890123，IMEI：490154203237518。",
+    "Order number 4111111111111111 shipped, tracking no. 6011000990139424.",
+    "Russell silver syndrome, the circle of Willis, Duncan placental separation, a Smith fracture.",
+    "Hyperbaric Oxygenation",
+    "GET /api/v2/items/13800138000?page=2",
+    "向阳小学开展活动，三位同志参加。",
+    "Page 4, Section 12, Paul Street.",
+    "May I reactivate my card?",
     "The Kaplan-Meier estimate and Cox regression agree.",
     "",
 ]
@@ -161,4 +198,4 @@ def test_what_a_checksum_holds_wins_over_what_is_called_otherwise():
 
 def test_every_recogniser_is_in_the_catalog_under_its_own_name():
     assert all(RECOGNISERS[name].name == name for name in RECOGNISERS)
-    assert len(RECOGNISERS) == 27
+    assert len(RECOGNISERS) == 32

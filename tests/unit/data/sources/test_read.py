@@ -111,7 +111,7 @@ def test_what_means_nothing_for_a_file_is_refused(tmp_path: Path, asked: dict[st
             {"path": "x", "layout": "chat", "labels": {"0": "no"}},
             "labels = {'0': 'no'}: expected none with the layout chat. It has no label.",
         ),
-        ({"path": "x", "weight": 0}, "weight = 0: expected a value > 0."),
+        ({"path": "x", "weight": 0}, "weight = 0: expected a value >= 0.01."),
         ({"path": "x", "encoding": "gb2312"}, "encoding = 'gb2312': expected 'utf-8', 'gb18030', 'big5' or 'utf-16'."),
     ],
 )

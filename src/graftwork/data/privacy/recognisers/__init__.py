@@ -1,6 +1,7 @@
 """The embedded recognisers. One more recogniser is one more file here and one more import line."""
 
 from graftwork.data.privacy.recognisers import (
+    address_code_en,
     address_en,
     address_zh,
     bank_card,
@@ -18,7 +19,11 @@ from graftwork.data.privacy.recognisers import (
     mobile_spoken,
     passport,
     person_en,
+    person_form_zh,
+    person_nick_zh,
+    person_small_en,
     person_zh,
+    phone_told,
     phone_world,
     record_number,
     resident_id,
@@ -31,6 +36,7 @@ from graftwork.data.privacy.recognisers import (
 )
 
 __all__ = [
+    "address_code_en",
     "address_en",
     "address_zh",
     "bank_card",
@@ -48,7 +54,11 @@ __all__ = [
     "mobile_spoken",
     "passport",
     "person_en",
+    "person_form_zh",
+    "person_nick_zh",
+    "person_small_en",
     "person_zh",
+    "phone_told",
     "phone_world",
     "record_number",
     "resident_id",

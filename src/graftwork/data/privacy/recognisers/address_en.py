@@ -27,43 +27,36 @@ FORM = re.compile(
     rf")?[0-9]{{1,6}}[A-Za-z]?,? (?:[NSEW]\.? |North |South |East |West )?(?:{WORD} ){{1,4}}?{STREET}(?: "
     rf"[NSEW]{{1,2}}\b\.?)?{UNIT}{TOWN}"
 )
-NUMBERED = re.compile(
-    rf"(?<![0-9A-Za-z$£€#.,\-/])(?:{ROOM}\.? ?[0-9A-Za-z]{{1,5}},?[ \n](?:[0-9]{{1,6}}[A-Za-z]?,?[ \n])?"
-    r"|[0-9]{1,6}[A-Za-z]?,?[ \n])"
-    r"(?:(?:[A-Z0-9#][A-Za-z0-9'.#\-]*|[a-z]{3,11}|of|on|le)(?:, ?\n?| ?\n| )){1,14}?"
-    rf"(?:{ZIP}|{POSTCODE})(?![0-9A-Za-z])"
-)
-"""From a number to a post code; small letters are streets' ("Williams mill"), few, and counted afterwards."""
-
-ANCHOR = re.compile(rf"(?<![0-9A-Za-z])(?:{ZIP}|{POSTCODE})(?![0-9A-Za-z])")
-SMALL_WORD = re.compile(r"(?<= )[a-z]{4,}")
-MILITARY = re.compile(
-    r"\b(?:(?:PSC|CMR|Unit) [0-9]+,? (?:Box )?[0-9]+|(?:Unit|USN[SV]|USCGC|USS) [A-Z0-9][a-z0-9]*(?: Box [0-9]+)?)[, \n]{1,2}"
-    r"(?:[AFD]PO),? A[AEP] [0-9]{5}"
-)
 LOWER = re.compile(
-    r"(?:live[sd]? at|living at|address(?: is|:)|(?:deliver(?:ed)?|sen[dt] it|sent|moved|mail(?:ed)?) to|ship(?:ped)? to|reside[sd]? at)\s{1,2}"
+    r"(?:live[sd]? at|living at|address(?: is|:)|(?:deliver(?:ed)?|sen[dt] it|sent|moved|mail(?:ed)?) to"
+    r"|ship(?:ped)? to|reside[sd]? at)\s{1,2}"
     rf"(?P<address>[0-9]{{1,6}}[a-z]? (?:[a-z0-9'.\-]+ ){{1,4}}?(?i:{STREET})(?:,? [a-z ]{{2,20}},? [a-z]{{2}} "
     rf"[0-9]{{5}})?)",
     re.I,
 )
 BOX = re.compile(r"\bP\.? ?O\.? Box [0-9]{1,6}" + TOWN, re.I)
+WORDS = (
+    " st", " av", " rd", " road", " blvd", " boul", " lane", " ln", " dr", " court", " ct", " place", " pl",
+    " sq", " terr", " ter", " park", " pk", " highw", " hw", " way", " close", " cres", " gard", " grov",
+    " mews", " row", " hill", " circ", " cir", " trail", " trl", " alley", " plaz", " walk", " view", " rise",
+    " broadw", " green", " loop", " path", " pike", " cross", " heigh", " ridge", " run", " bend", " brook",
+    " cause", " cove", " creek", " espl", " express", " freew", " glen", " harb", " hollow", " knoll",
+    " landing", " manor", " meadow", " orch", " oval", " parade", " pass", " quay", " ramp", " route", " spur",
+    " station", " turnp", " valley", " villa", " wharf", " yard", " wynd", " gate", " box",
+)  # fmt: skip
+"""Beginnings of the words for streets, and boxes."""
+
 HINT = re.compile(r"[0-9]{1,6}[A-Za-z]?,? (?:[NSEW]\. )?[A-Z0-9]")
-CODE_CONTEXT = re.compile(r"post ?code|postal|address|, ?$|\n$", re.I)
 PART_OF_TEXT = re.compile(r"(?:section|page|chapter|part|article|figure|table|clause|step|verse|volume|no)\.? $", re.I)
 
 
 def find(page: Page) -> Iterator[Hit]:
     """Addresses that begin with a house number, post office boxes, and post codes that are called so."""
     yield from _by_street(page)
-    if page.most_digits >= 4 or page.is_coded:
-        yield from _by_code(page)
     if page.holds(" at ", " to ", "address", "deliver", "ship"):
         yield from (Hit(*m.span("address"), 0.7) for m in LOWER.finditer(page.text))
     if page.holds("ox "):
         yield from (Hit(m.start(), m.end(), 0.8) for m in BOX.finditer(page.text))
-    if page.holds("po a"):
-        yield from (Hit(m.start(), m.end(), 0.8) for m in MILITARY.finditer(page.text))
 
 
 def _by_street(page: Page) -> Iterator[Hit]:
@@ -77,18 +70,4 @@ def _by_street(page: Page) -> Iterator[Hit]:
             yield Hit(match.start(), match.end(), 0.8)
 
 
-def _by_code(page: Page) -> Iterator[Hit]:
-    """Addresses read back from their post code to the number of the house; post codes by themselves."""
-    last = 0
-    for code in ANCHOR.finditer(page.text):
-        begin = max(last, code.start() - 110)
-        found = [m for m in NUMBERED.finditer(page.text, begin, code.end()) if m.end() == code.end()]
-        found = [m for m in found if len(SMALL_WORD.findall(m.group())) <= 2]
-        if found:
-            last = code.end()
-            yield Hit(found[0].start(), last, 0.85)
-        elif code.group()[-1].isalpha() and CODE_CONTEXT.search(page.before(code.start(), 16)):
-            yield Hit(code.start(), code.end(), 0.6)
-
-
-RECOGNISERS.add("address_en", Recogniser("address_en", "address", find, min_digits=1, is_latin=True))
+RECOGNISERS.add("address_en", Recogniser("address_en", "address", find, min_digits=1, is_latin=True, words=WORDS))

@@ -29,7 +29,7 @@ ROADS = rf"(?:{HAN}{{1,10}}?{ROAD}(?:{HAN}{{1,3}}段)?)"
 TAIL = rf"(?:{UNIT}|{HAN}{{1,10}}?{ESTATE}{UNIT}?)"
 FULL = re.compile(
     rf"{WIDE} ?{LEVELS} ?(?:{ROADS} ?{TAIL}{{0,1}}|{TAIL}) ?(?:{NAMELIKE}{{0,10}}?{UNIT} ?){{0,4}}(?:{NUMBER}"
-    rf"(?![0-9年月日时点分元个]))?"
+    rf"(?![0-9年月日时点分元个]))?(?: ?[0-9]{{6}}(?![0-9]))?"
 )
 SHORT = re.compile(
     rf"(?P<lead>{HAN}{{2,12}}?(?:{ROAD}|{ESTATE})) ?{UNIT} ?(?:{NAMELIKE}{{0,10}}?{UNIT} ?){{0,4}}(?:[0-9]{{3,4}}"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from graftwork.data.privacy.page import CLOSE, Page
 from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare, is_held_off
 
-FORM = re.compile(r"(?<![0-9A-Za-z_])(?<![0-9][.\-/])[1-9](?:[ .\-]{0,2}[0-9]){11,18}(?![0-9A-Za-z_]|[.\-][0-9])")
+FORM = re.compile(r"[1-9](?<![0-9A-Za-z_].)(?<![0-9][.\-/].)(?:[ .\-]{0,2}[0-9]){11,18}(?![0-9A-Za-z_]|[.\-][0-9])")
 CONTEXT = re.compile(
-    r"卡号|银行卡|信用卡|借记卡|储蓄卡|储值卡|账号|帐号|账户|帐户|工资卡|尾号|\bcard|account|\ba/?c\b|acct|visa|mastercard|amex|debit|credit",
+    r"卡号|银行卡|信用卡|借记卡|储蓄卡|储值卡|账号|帐号|账户|帐户|工资卡|尾号|\bcard|account|\ba/?c\b|acct|银联|运通|unionpay|visa|mastercard|amex|debit|credit",
     re.I,
 )
 ISSUERS = (

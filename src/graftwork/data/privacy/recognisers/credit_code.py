@@ -10,7 +10,7 @@ from graftwork.data.privacy.page import CLOSE, Page
 from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare
 
 FORM = re.compile(
-    r"(?<![0-9A-Za-z])[1-9A-GNYa-gny][1-9](?:[ -]?[0-9]){6}(?:[ -]?[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]){10}"
+    r"[1-9A-GNYa-gny](?<![0-9A-Za-z].)[1-9](?:[ -]?[0-9]){6}(?:[ -]?[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]){10}"
     r"(?![0-9A-Za-z])"
 )
 CONTEXT = re.compile(r"信用代码|税号|纳税人识别号|营业执照|credit code|\bUSCC?\b", re.I)

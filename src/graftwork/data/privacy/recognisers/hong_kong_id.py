@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from graftwork.data.privacy.page import CLOSE, Page
 from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare
 
-FORM = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{1,2} ?[0-9]{6} ?(?:\([0-9Aa]\)|[0-9Aa](?![0-9A-Za-z]))")
+FORM = re.compile(r"[A-Za-z](?<![0-9A-Za-z].)[A-Za-z]? ?[0-9]{6} ?(?:\([0-9Aa]\)|[0-9Aa](?![0-9A-Za-z]))")
 CONTEXT = re.compile(r"身份|證|证件|HKID|identity|香港|\bID\b", re.I)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from graftwork.data.privacy.page import CLOSE, Page
 from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser
 
-FORM = re.compile(r"(?<![0-9A-Za-z_.\-])[157](?:[0-9]{6}|/[0-9]{6}/) ?(?:\([0-9]\)|[0-9](?![0-9A-Za-z]))")
+FORM = re.compile(r"[157](?<![0-9A-Za-z_.\-].)(?:[0-9]{6}|/[0-9]{6}/) ?(?:\([0-9]\)|[0-9](?![0-9A-Za-z]))")
 CONTEXT = re.compile(r"澳门|澳門|身份|證|证件|macau|macao|BIR\b|identity", re.I)
 
 

@@ -9,7 +9,7 @@ from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare
 COUNTRY = r"(?:(?:\+|\b00)\(?86\)?[ -]{0,2}|\(\+?86\)[ -]?|\b86[ -])?"
 EDGE = (
     r"(?:(?<![0-9A-Za-z_])|(?<=[Tt]el)|(?<=[Pp]hone)|(?<=[Mm]obile)|(?<=TEL)|(?<=[Qq]q)|(?<=[wvWV][xX]))"
-    r"(?<![0-9][.\-])"
+    r"(?<![0-9][.\-])(?<![A-Za-z_]/)"
 )
 GROUPED = (
     r"1[3-9][0-9][ .\-]{1,3}[0-9]{4}[ .\-]{1,3}[0-9]{4}|1[3-9][0-9][ .\-][0-9]{3}[ .\-][0-9]{5}"

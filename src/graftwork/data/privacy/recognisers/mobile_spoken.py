@@ -26,4 +26,6 @@ def canonical(text: str) -> str:
     return text.translate(DIGITS)
 
 
-RECOGNISERS.add("mobile_spoken", Recogniser("mobile_spoken", "phone", find, canonical, is_han=True, words=("幺", "零", "〇")))
+RECOGNISERS.add(
+    "mobile_spoken", Recogniser("mobile_spoken", "phone", find, canonical, is_han=True, words=("幺", "零", "〇"))
+)

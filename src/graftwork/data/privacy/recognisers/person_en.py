@@ -16,7 +16,6 @@ from graftwork.data.privacy.names_en import (
     EPONYM,
     GIVEN,
     KNOWN,
-    LONE as ALONE,
     PART,
     PARTICLES,
     PLACE,
@@ -30,9 +29,11 @@ from graftwork.data.privacy.names_en import (
     kind,
     traits,
 )
+from graftwork.data.privacy.names_en import (
+    LONE as ALONE,
+)
 from graftwork.data.privacy.page import Page, folded
 from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser
-from graftwork.data.privacy.small_names_en import small_names
 from graftwork.data.privacy.surroundings_en import (
     FIRM,
     NAMED_AFTER,
@@ -46,14 +47,25 @@ from graftwork.data.privacy.surroundings_en import (
     is_sure,
 )
 
-CAPITAL = "A-Z" + "".join(chr(c) for c in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)) if chr(c).isupper())
-SMALL = "a-z\u0300-\u036f" + "".join(chr(c) for c in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)) if chr(c).islower())
-WORD = rf"[{CAPITAL}][{SMALL}{CAPITAL}]*(?:['-][{SMALL}{CAPITAL}]+)*"
+LETTERS = [chr(code) for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))]
+CAPITAL = "A-Z" + "".join(letter for letter in LETTERS if letter.isupper())
+SMALL = "a-z\u0300-\u036f" + "".join(letter for letter in LETTERS if letter.islower())
 PARTICLE = r"(?:(?:van|von|der|den|de|da|di|del|della|du|dos|ter|bin|ibn|al|el|bint|abu|la|le) |(?:al|el|ul|d|l)['-])"
-SEQUENCE = re.compile(
-    rf"(?<![0-9A-Za-z{SMALL}_@#/'-]){WORD}(?:(?: |(?<=\b[A-Z])\. ?|(?<=\b[DM]r)\. |(?<=\bM[rs]s)\. |"
-    rf"(?<=\bMs)\. |(?<=\bProf)\. )(?:{PARTICLE}){{0,2}}{WORD}){{0,5}}"
-)
+
+
+def _sequence(capital: str, small: str) -> re.Pattern[str]:
+    """Words with capitals that follow each other, with particles and the dots of initials and titles between."""
+    word = rf"[{capital}][{small}{capital}]*(?:['-][{small}{capital}]+)*"
+    return re.compile(
+        rf"[{capital}](?<![0-9A-Za-z{small}_@#/'-].)[{small}{capital}]*(?:['-][{small}{capital}]+)*"
+        rf"(?:(?: |(?<=\b[A-Z])\. ?|(?<=\b[DM]r)\. |(?<=\bM[rs]s)\. |(?<=\bMs)\. |(?<=\bProf)\. )"
+        rf"(?:{PARTICLE}){{0,2}}{word}){{0,5}}"
+    )
+
+
+PLAIN_SEQUENCE = _sequence("A-Z", "a-z")
+SEQUENCE = _sequence(CAPITAL, SMALL)
+WORD = rf"[{CAPITAL}][{SMALL}{CAPITAL}]*(?:['-][{SMALL}{CAPITAL}]+)*"
 TITLES = word_set("person_en.txt", "titles")
 GREETINGS = word_set("person_en.txt", "greetings and farewells")
 LAST_WORDS = word_set("person_en.txt", "words right before a name")
@@ -69,7 +81,7 @@ def find(page: Page) -> Iterator[Hit]:
     text = page.text
     full: list[Hit] = []
     told = traits()
-    for match in SEQUENCE.finditer(text):
+    for match in (PLAIN_SEQUENCE if text.isascii() else SEQUENCE).finditer(text):
         words = match.group()
         start, end = match.span()
         if " " not in words and not told.get(words, 0) & ALONE and not _may_be_led(text, start, end):
@@ -78,7 +90,6 @@ def find(page: Page) -> Iterator[Hit]:
             if hit.score > LONE:
                 full.append(hit)
             yield hit
-    yield from small_names(page)
     if full:
         yield from _again(text, full)
 
@@ -86,7 +97,7 @@ def find(page: Page) -> Iterator[Hit]:
 def _may_be_led(text: str, start: int, end: int) -> bool:
     """Whether a single word may be a name for what stands around it. Cheap, and never wrong when it says no."""
     before = text[max(0, start - 2) : start]
-    if before[-1:] in "\n:=\"" or before in (": ", ", ", "= ") or text[end : end + 2] == ", ":
+    if before[-1:] in '\n:="' or before in (": ", ", ", "= ") or text[end : end + 2] == ", ":
         return True
     return (
         (before[-1:] == " " and text[max(0, start - 5) : start - 1].rpartition(" ")[2] in LAST_WORDS)

@@ -12,6 +12,8 @@ from functools import cache
 
 from graftwork.data.privacy.names_zh import (
     FULL_TITLES,
+    HAN,
+    PLACE,
     TITLES,
     WORD,
     after_weight,
@@ -27,16 +29,20 @@ THRESHOLD = 1.0
 NEVER = -3.0
 """Characters of this weight or less never follow a surname but after a label."""
 
-HOPELESS = -7.0
+HOPELESS = -5.0
 """Nothing around can make a name of it."""
 
+STRAY = -2.0
+"""One character would be left between the name and the next sign."""
+
+BESIDE = ("、", "和", "与", "及")
 AGAIN = -2.0
 """Enough for a name that the same text holds elsewhere for sure."""
 
 SOUNDS = (
     "翰不都则萨阿艾安奥巴白拜保贝本比别宾波伯博布才查茨达大戴丹道德登邓迪蒂丁东杜顿多额厄恩尔法凡菲费芬弗"
     "福夫甘冈高戈格盖古哈海汉豪赫霍胡华吉基济加贾杰金卡凯坎康考科克肯孔库夸奎拉莱赖兰朗劳勒雷里理利丽莉历"
-    "连列林琳卢鲁路露伦罗洛马玛迈麦曼芒毛梅门蒙米密明莫默木姆穆纳娜乃南瑙内尼妮涅宁牛纽农努诺欧帕派潘庞培"
+    "连列林琳卢鲁路露伦罗洛马玛迈麦曼芒毛梅门蒙米密明莫默木姆烈得彼卜那顺卡尔艾穆纳娜乃南瑙内尼妮涅宁牛纽农努诺欧帕派潘庞培"
     "佩彭皮平珀普齐奇恰乔切琴丘曲让热仁日荣茹瑞若撒萨塞赛桑瑟沙山尚舍史舒斯苏孙索他塔泰坦汤唐陶特滕提廷图"
     "吐托陀瓦万旺威韦维魏温文沃乌吾武西希锡夏香肖谢辛欣休许旭逊雅亚延扬伊依因英尤于约泽扎詹张珍朱孜卓兹宗"
     "佐江买合孜热木提汗尼亚依莎芭埃昂黛露蕾薇娅妲菈昆莫孟赵柯甫斯顿曼森普茅特托维耶果陀夫基亚姬汗力提迪丽"
@@ -48,12 +54,15 @@ MASKED = r"(?:某某|某[一-龥]|某|[*＊×]{1,3}|[Xx]{2}|[一-龥][*＊×]|[*
 RARE = -2.5
 """Surnames of this weight or less are usual words, and looked at only where a name may well begin."""
 
-LED = r" :，,。;；、!！?？\n\"“「(（=@人名者户叫是方员生师给和跟与由诉给找为到胞嘉"
+LED = (
+    r" :，,。;；、!！?？\n\"“「(（=@人名者户叫是方员生师给和跟与由诉给找为到胞嘉"
+    r"公婆夫妻子儿友学事爸妈哥姐弟妹奶爷亲刚才系意贺请谢长者至让听民医班客告任用警官姑姨伯下业收"
+)
 """What a name may follow."""
 
 NO_TITLE = frozenset(
     "班卫南司和于应向单对当家边水生解同从时能有经全那可成后上下公相花支计信文商官法平安干包管代主门关项连"
-    "房路党宫景费强权查储国原历商师农"
+    "房路党宫费强权查储国原历商师农位"
 )
 """Surnames that are usual words before a title: "向老师请教", "全经理会"."""
 
@@ -101,8 +110,8 @@ def find(page: Page) -> Iterator[Hit]:
 
 
 def _full(text: str, forms: Forms) -> Iterator[Hit]:
-    """Full names, and those that the evidence alone does not carry but that the text holds elsewhere for sure."""
-    sure: set[str] = set()
+    """Full names, and those in doubt that the text holds elsewhere for sure or in a list with sure ones."""
+    sure: list[tuple[int, int]] = []
     maybe: list[tuple[int, int]] = []
     places = {match.start(): match.group() for match in forms.usual.finditer(text)}
     places |= {match.start(): match.group() for match in forms.led.finditer(text)}
@@ -114,11 +123,25 @@ def _full(text: str, forms: Forms) -> Iterator[Hit]:
             continue
         end, weight = best
         if weight >= THRESHOLD:
-            sure.add(text[at:end])
+            sure.append((at, end))
             yield Hit(at, end, min(0.99, 0.6 + weight / 40))
         elif weight >= AGAIN:
             maybe.append((at, end))
-    yield from (Hit(start, end, 0.6) for start, end in maybe if text[start:end] in sure)
+    if sure and maybe:
+        yield from _with_sure(text, sure, maybe)
+
+
+def _with_sure(text: str, sure: list[tuple[int, int]], maybe: list[tuple[int, int]]) -> Iterator[Hit]:
+    """Of names in doubt those that are elsewhere for sure, or stand in a list beside one that is."""
+    names = {text[start:end] for start, end in sure}
+    starts, ends = {start for start, _ in sure}, {end for _, end in sure}
+    for start, end in (*sorted(maybe), *sorted(maybe, reverse=True)):
+        follows = text[start - 1 : start] in BESIDE and start - 1 in ends
+        leads = text[end : end + 1] in BESIDE and end + 1 in starts
+        if follows or leads or text[start:end] in names:
+            starts.add(start)
+            ends.add(end)
+            yield Hit(start, end, 0.6)
 
 
 def _name_at(text: str, start: int, surname: str) -> tuple[int, float] | None:
@@ -140,12 +163,20 @@ def _name_at(text: str, start: int, surname: str) -> tuple[int, float] | None:
             continue
         if before is None:
             before = before_weight(text, start)
-        weight += before + after_weight(text, begin + length)
-        if runs_on(text, begin + length):
-            weight += WORD / 2
+        after = after_weight(text, begin + length)
+        if after == PLACE:
+            break
+        weight += before + after
+        weight += _cut_weight(text, begin + length, is_stray=length == 1 and after < 0.0)
         if best is None or weight > best[1]:
             best = (begin + length, weight)
     return best
+
+
+def _cut_weight(text: str, end: int, *, is_stray: bool) -> float:
+    """What speaks against an end there: a usual word cut in two, or one character left before the next sign."""
+    weight = WORD / 2 if runs_on(text, end) else 0.0
+    return weight + STRAY if is_stray and not HAN.match(text[end + 1 : end + 2]) else weight
 
 
 def _with_titles(text: str, form: re.Pattern[str], full: set[int]) -> Iterator[Hit]:

@@ -13,46 +13,22 @@ from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare
 EXTENSION = r"(?:[ ,]{0,2}(?:x|ext\.?|extension|转)[ .:]?[0-9]{1,6})?"
 EXTENSION_END = re.compile(r"(?:x|ext|extension|转).*$", re.I)
 ABROAD = re.compile(
-    rf"(?<![0-9A-Za-z_+])(?:\+|00(?=[1-9]))[ ]?[0-9](?:[ .\-()/]{{0,2}}[0-9]){{6,14}}{EXTENSION}(?![0-9])", re.I
+    rf"[+0](?<![0-9A-Za-z_+].)(?:(?<=\+)|0(?=[1-9]))[ ]?[0-9](?:[ .\-()/]{{0,2}}[0-9]){{6,14}}{EXTENSION}(?![0-9])",
+    re.I,
 )
+AREA, REST = r"[2-9][0-9]{2}\)[ .\-]?[0-9]{3}[ .\-]?[0-9]{4}", r"[0-9]{3}(?:(?P=%s)|-)[0-9]{4}"
 AMERICAN = re.compile(
-    r"(?<![0-9A-Za-z_$£€¥#])(?<![0-9][.\-/])(?:(?:\+|00)?1[ .\-])?(?:\([2-9][0-9]{2}\)[ .\-]?[0-9]{3}[ .\-]?[0-9]{4}"
-    rf"|[2-9][0-9]{{2}}(?P<gap>[.\-/ ])[0-9]{{3}}(?:(?P=gap)|-)[0-9]{{4}}){EXTENSION}(?![0-9A-Za-z_]|[.\-][0-9])",
+    r"[+(0-9](?<![0-9A-Za-z_$£€¥#].)(?<![0-9][.\-/].)"
+    rf"(?:(?:(?<=\+)1|(?<=0)01|(?<=1))[ .\-](?:\({AREA}|[2-9][0-9]{{2}}(?P<abroad>[.\-/ ]){REST % 'abroad'})"
+    rf"|(?<=\(){AREA}|(?<=[2-9])[0-9]{{2}}(?P<gap>[.\-/ ]){REST % 'gap'}){EXTENSION}(?![0-9A-Za-z_]|[.\-][0-9])",
     re.I,
 )
 BRITISH = re.compile(
-    r"(?<![0-9A-Za-z_])(?<![0-9][.\-/])(?:\(0[1-9][0-9]{1,4}\)[ -]?|0[1-9][0-9]{1,4}[ -])[0-9]{3,4}[ "
-    r"-]?[0-9]{3,4}(?:[ ][0-9]{2,3})?(?![0-9A-Za-z_]|[ .\-][0-9])"
-    r"|(?<![0-9A-Za-z_])07[0-9]{9}(?![0-9A-Za-z_])"
-)
-TOLD = re.compile(
-    r"(?:phone|tel|mobile|cell|call(?:ed|ing)?|text|fax|whatsapp|contact|reach|dial|ring|\bmob|电话|手机|联系"
-    r"|致电)[^0-9\n]{0,24}?"
-    r"(?P<number>\(?[0-9][0-9 .\-()]{5,15}[0-9])(?![0-9A-Za-z_]|[.\-][0-9])",
-    re.I,
-)
-CALLED = (
-    "phone",
-    "tel",
-    "mob",
-    "cell",
-    "call",
-    "text",
-    "fax",
-    "whatsapp",
-    "contact",
-    "reach",
-    "dial",
-    "ring",
-    "电话",
-    "手机",
-    "联系",
-    "致电",
+    r"[(0](?<![0-9A-Za-z_].)(?<![0-9][.\-/].)(?:(?:(?<=\()0[1-9][0-9]{1,4}\)[ -]?|(?<=0)[1-9][0-9]{1,4}[ -])"
+    r"[0-9]{3,4}[ -]?[0-9]{3,4}(?:[ ][0-9]{2,3})?(?![0-9A-Za-z_]|[ .\-][0-9])|(?<=0)7[0-9]{9}(?![0-9A-Za-z_]))"
 )
 FREE = ("400", "800", "(800)", "(888)", "1-800", "1 800", "888-", "877-", "0800", "0845")
 """Beginnings of numbers that cost the caller nothing: those of organisations."""
-
-DATE = re.compile(r"(?:19|20)[0-9]{2}[ .\-/]?[0-9]{1,2}[ .\-/]?[0-9]{1,2}$|[0-9]{1,2}[ .\-/][0-9]{1,2}[ .\-/][0-9]{4}$")
 
 
 def find(page: Page) -> Iterator[Hit]:
@@ -68,12 +44,6 @@ def find(page: Page) -> Iterator[Hit]:
                 page, match.start()
             ):
                 yield Hit(match.start(), match.end(), 0.8)
-    if not page.holds(*CALLED):
-        return
-    for match in page.near_digits(TOLD, 10):
-        number = match["number"]
-        if 10 <= len(bare(number)) <= 12 and not number.startswith(FREE) and not DATE.match(number):
-            yield Hit(*match.span("number"), 0.7)
 
 
 def _is_possible(written: str) -> bool:
@@ -91,7 +61,7 @@ def lengths_in(country: int) -> frozenset[int]:
     lengths: set[int] = set()
     for region in COUNTRY_CODE_TO_REGION_CODE.get(country, ()):
         told = PhoneMetadata.metadata_for_region_or_calling_code(country, region)
-        lengths.update(told.general_desc.possible_length if told else ())
+        lengths.update(told.general_desc.possible_length if told and told.general_desc else ())
     return frozenset(lengths)
 
 

@@ -13,8 +13,8 @@ from graftwork.data.privacy.recogniser import RECOGNISERS, Hit, Recogniser, bare
 
 GAP = r"[ .\-]{0,2}"
 FORM = re.compile(
-    rf"(?<![0-9A-Za-z])[1-9](?:{GAP}[0-9]){{16}}{GAP}[0-9Xx](?![0-9A-Za-z])(?!\.[0-9])"
-    rf"|(?<![0-9A-Za-z])[1-9](?:{GAP}[0-9]){{14}}(?![0-9A-Za-z])(?!{GAP}[0-9])"
+    rf"[1-9](?<![0-9A-Za-z].)(?:(?:{GAP}[0-9]){{16}}{GAP}[0-9Xx](?![0-9A-Za-z])(?!\.[0-9])"
+    rf"|(?:{GAP}[0-9]){{14}}(?![0-9A-Za-z])(?!{GAP}[0-9]))"
 )
 CONTEXT = re.compile(r"身份证|证件|居民证|公民身份|身份号|居住证|\bID\b|identity|resident", re.I)
 PROVINCES = frozenset(

@@ -28,7 +28,8 @@ def find(spec: LeakageSpec, whole: Whole) -> Iterator[Finding]:
     if not whole.is_held_N.any():
         return
     told: set[int] = set()
-    for finding in (*_equal(whole), *_same_question(spec, whole), *_resembling(spec, whole)):
+    found = (*_equal(whole), *_same_question(spec, whole), *_other_label(whole), *_resembling(spec, whole))
+    for finding in found:
         if finding[0] not in told:
             told.add(finding[0])
             yield finding
@@ -46,6 +47,15 @@ def _same_question(spec: LeakageSpec, whole: Whole) -> Iterator[Finding]:
             f"the same question as {{like}}, which is held out; of {least} characters or more (question_characters)"
         )
         yield index, WholeQuarantined("leakage", detail, like)
+
+
+def _other_label(whole: Whole) -> Iterator[Finding]:
+    """A held-out question, however short, that a training record answers with a label."""
+    import numpy as np
+
+    asked_N = np.where(whole.traits.is_label_N, whole.traits.input_N, NONE)
+    for index, like in _shared(asked_N, whole, but=NONE):
+        yield index, WholeQuarantined("leakage", "labels the question of {like}, which is held out", like)
 
 
 def _shared(named_N, whole: Whole, *, but: int | None = None) -> Iterator[tuple[int, int]]:  # type: ignore[no-untyped-def]
