@@ -5,6 +5,7 @@ for each entry: first token, number of tokens, source, window, and the origin's 
 reader is given), line and unit. All little-endian.
 """
 
+import os
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 UNITS: tuple[Unit, ...] = get_args(Unit)
 COLUMNS = 7
+TOKEN_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,10 @@ class StoreWriter:
 
 
 class TokenStore(Sequence[Encoded]):
-    """A store as a sequence of `Encoded`, each read from disk when it is asked for."""
+    """A store as a sequence of `Encoded`, each read from disk when it is asked for.
+
+    Read, not mapped: the pages of a mapped file count as the process's memory once they have been looked at.
+    """
 
     def __init__(self, name: Path, files: Sequence[str]) -> None:
         import numpy as np
@@ -106,9 +111,12 @@ class TokenStore(Sequence[Encoded]):
         tokens, targets, index = files_of(name)
         self._index: Any = np.load(index)
         self._files = files
-        empty = not len(self._index)
-        self._tokens: Any = np.zeros(0, "<i4") if empty else np.memmap(tokens, dtype="<i4", mode="r")
-        self._targets: Any = np.zeros(0, "u1") if empty else np.memmap(targets, dtype="u1", mode="r")
+        self._tokens, self._targets = os.open(tokens, os.O_RDONLY), os.open(targets, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        for name in ("_tokens", "_targets"):
+            if name in self.__dict__:
+                os.close(self.__dict__.pop(name))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -117,16 +125,16 @@ class TokenStore(Sequence[Encoded]):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, i: int) -> Encoded:  # type: ignore[override]  # no slices
-        at, length, source, window, file, line, unit = map(int, self._index[i])
-        tokens, targets = self._tokens[at : at + length], self._targets[at : at + length]
-        origin = Origin(self._files[file], line, UNITS[unit])
-        return Encoded(tuple(tokens.tolist()), tuple(targets.astype(bool).tolist()), origin, source, window)
+        one = self.packed(i)
+        tokens = array("i", one.tokens)
+        return Encoded(tuple(tokens), tuple(map(bool, one.targets)), one.origin, one.source, one.window)
 
     def packed(self, i: int) -> Packed:
         """Entry `i` as bytes."""
         at, length, source, window, file, line, unit = map(int, self._index[i])
-        tokens, targets = self._tokens[at : at + length], self._targets[at : at + length]
-        return Packed(tokens.tobytes(), targets.tobytes(), Origin(self._files[file], line, UNITS[unit]), source, window)
+        tokens = os.pread(self._tokens, TOKEN_BYTES * length, TOKEN_BYTES * at)
+        targets = os.pread(self._targets, length, at)
+        return Packed(tokens, targets, Origin(self._files[file], line, UNITS[unit]), source, window)
 
     @property
     def lengths(self) -> "np.ndarray[Any, Any]":
