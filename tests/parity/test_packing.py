@@ -44,11 +44,12 @@ def gradients(bank, handle, batches):
 
 
 def assert_same(packed, alone, within=1e-9):
-    """Differences are shares of the largest entry; `eager` takes its softmax in float32, whatever the model's
+    """Differences are shares of the largest entry of all; `eager` takes its softmax in float32, whatever the model's
     type: 1.4e-6 was seen."""
     assert packed[0] == pytest.approx(alone[0], rel=within)
-    for name, expected in alone[1].items():
-        off = float((packed[1][name] - expected).abs().max()) / max(float(expected.abs().max()), 1e-30)
+    largest = max(float(expected.abs().max()) for expected in alone[1].values())
+    for name, expected in alone[1].items():  # where one token is attended to, some gradients are zero but for rounding
+        off = float((packed[1][name] - expected).abs().max()) / max(largest, 1e-30)
         assert off <= within, f"{name}: {off}"
 
 
