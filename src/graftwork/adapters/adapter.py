@@ -1,96 +1,121 @@
-"""An adapter in memory: what was asked, and the trained tensors at each place."""
+"""An adapter in memory: what was asked, and its tensors at each place."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graftwork.adapters.method import METHODS, Method
-from graftwork.adapters.ranks import rank_at
-from graftwork.adapters.targets import LinearSpec, select
+from graftwork.adapters.asked import Asked, parts_of, places_of
+from graftwork.adapters.form import Frozen, Memo
+from graftwork.adapters.method import Method
 from graftwork.base.tensors import digest_of_tensors
 from graftwork.core.digests import digest
-from graftwork.core.spec import Spec, parse, plain
+from graftwork.core.spec import Spec, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from graftwork.base.facts import BaseFacts, LinearPlace
+    from graftwork.base.facts import BaseFacts, Place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Placed:
-    """The adapter at one place.
+    """One method of an adapter at one place.
 
     Attributes:
+        part: which part of a combined adapter this belongs to; 0 if it is not combined.
         spec: resolved for this place: its rank is a whole number.
-        params: trained tensors by the names that the method's `shapes` gives them.
+        params: tensors by the names that the method's `shapes` gives them.
+        memo: values computed from them, as long as they are not changed.
     """
 
-    place: LinearPlace
+    place: Place
     method: Method
     spec: Spec
     params: Mapping[str, Tensor]
+    part: int = 0
+    memo: Memo = field(default_factory=Memo)
+
+    @property
+    def asked(self) -> Asked:
+        """Without its tensors."""
+        return Asked(place=self.place, method=self.method, spec=self.spec, part=self.part)
+
+    def form(self, frozen: Frozen) -> Any:
+        """What the method does at its place of the linear or experts site."""
+        return self.method.act(self.spec, self.params, frozen, self.memo)
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The kinds of hook that it needs at its place."""
+        gains_input = self.method.gains_input(self.spec, self.place)
+        return (self.method.site, "linear_input") if gains_input else (self.method.site,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Adapter:
     """An adapter in memory, its places in the base's order.
 
     Attributes:
         spec: as it was asked for; None when it was made elsewhere, where nobody asked us.
+        placed: by key: the place's name, after the part's number and a colon from the second part on.
     """
 
     spec: Spec | None
     placed: Mapping[str, Placed]
 
+    @cached_property
+    def _by_place(self) -> Mapping[str, tuple[Placed, ...]]:
+        found: dict[str, tuple[Placed, ...]] = {}
+        for here in self.placed.values():
+            found[here.place.name] = (*found.get(here.place.name, ()), here)
+        return found
+
+    def at(self, place: str) -> tuple[Placed, ...]:
+        """What acts at a place, in order."""
+        return self._by_place.get(place, ())
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every trained tensor with its name, `place/param`."""
-        for name, here in self.placed.items():
+        """Every tensor with its name, `key/param`."""
+        for key, here in self.placed.items():
             for param, tensor in here.params.items():
-                yield f"{name}/{param}", tensor
+                yield f"{key}/{param}", tensor
+
+    def trained(self) -> Iterator[tuple[str, Tensor]]:
+        """Of those, the ones that are trained."""
+        for key, here in self.placed.items():
+            for param, tensor in here.params.items():
+                if param not in here.method.kept:
+                    yield f"{key}/{param}", tensor
 
     @property
     def num_params(self) -> int:
         """Trained numbers in all."""
-        return sum(prod(tensor.shape) for _, tensor in self.tensors())
+        return sum(prod(tensor.shape) for _, tensor in self.trained())
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.numel() * tensor.element_size() for _, tensor in self.tensors())
 
     def digest(self) -> str:
         """What this adapter computes, in one digest: the resolved specs and the bytes of all tensors."""
-        specs = {name: plain(here.spec) for name, here in self.placed.items()}
+        specs = {key: plain(here.spec) for key, here in self.placed.items()}
         return digest({"specs": specs, "tensors": digest_of_tensors(self.tensors())})
-
-
-def resolved(spec: LinearSpec, place: LinearPlace, num_layers: int) -> LinearSpec:
-    """`spec` as it holds at `place`: a rank plan becomes this place's rank, the selection is left behind."""
-    raw = {k: v for k, v in plain(spec).items() if k not in LinearSpec.model_fields}
-    if "rank" in raw:
-        raw["rank"] = rank_at(spec.rank, place.layer, num_layers)  # type: ignore[attr-defined]
-    return parse(type(spec), raw)
-
-
-def places_of(spec: Spec, facts: BaseFacts) -> dict[str, tuple[LinearPlace, Method, LinearSpec]]:
-    """Where `spec` attaches and what holds there, without making a tensor.
-
-    Raises:
-        SpecError: a target matches nothing.
-    """
-    assert isinstance(spec, LinearSpec)
-    method = METHODS[spec.method]  # type: ignore[attr-defined]
-    return {p.name: (p, method, resolved(spec, p, facts.num_layers)) for p in select(spec, facts)}
 
 
 def fresh(
     spec: Spec,
     facts: BaseFacts,
-    weight_of: Callable[[str], Tensor],
+    frozen_at: Callable[[Place], Frozen],
     *,
     seed: int,
     dtype: torch.dtype = torch.float32,
@@ -104,11 +129,17 @@ def fresh(
         SpecError: a target matches nothing.
     """
     placed = {}
-    for name, (place, method, here) in places_of(spec, facts).items():
-        params = method.init(here, weight_of(name), _generator(seed, name))
+    for key, asked in places_of(spec, facts).items():
+        params = asked.method.init(asked.spec, frozen_at(asked.place), _generator(seed, key))
         on_device = {k: v.to(dtype=dtype, device=device) for k, v in params.items()}
-        placed[name] = Placed(place=place, method=method, spec=here, params=on_device)
+        placed[key] = Placed(place=asked.place, method=asked.method, spec=asked.spec, params=on_device, part=asked.part)
     return Adapter(spec=spec, placed=placed)
+
+
+def spec_of_part(adapter: Adapter, part: int) -> Spec:
+    """What was asked of one part of `adapter`."""
+    assert adapter.spec is not None
+    return parts_of(adapter.spec)[part]
 
 
 def _generator(seed: int, place: str) -> torch.Generator:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
 from graftwork.adapters import files
 from graftwork.adapters.adapter import Adapter, fresh
-from graftwork.adapters.route import Route, Unit, segments
-from graftwork.adapters.sites import linear_output, weight_OI
+from graftwork.adapters.route import Owner, Route, Unit, segments
+from graftwork.adapters.sites import HOOKS
+from graftwork.adapters.sites.frozen import FrozenModule
 from graftwork.core.errors import IntegrityError, NotFoundError
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.utils.hooks import RemovableHandle
 
+    from graftwork.base.facts import Place
     from graftwork.base.load import Base
     from graftwork.core.spec import Spec
 
@@ -36,12 +36,15 @@ class Handle:
     name: str
 
 
+Row = Handle | Sequence[Handle] | None
+"""Whose a row is: one adapter's; several, one on top of the other; or the base's alone."""
+
+
 class AdapterBank:
     """Adapters on one base.
 
-    The base's modules are hooked while an adapter needs them and untouched else. Nothing is global: which adapter
-    acts is
-    said by the route of the moment, in the thread that asked.
+    The base's modules are hooked while an adapter needs them and untouched else. Nothing is global: which adapter acts
+    is said by the route of the moment, in the thread that asked.
 
     >>> bank = AdapterBank(base)  # doctest: +SKIP
     >>> refunds = bank.load(Path("runs/refund-desk/adapter"))  # doctest: +SKIP
@@ -52,9 +55,11 @@ class AdapterBank:
     def __init__(self, base: Base) -> None:
         self.base = base
         self._modules: dict[str, nn.Module] = dict(base.model.named_modules())
+        self._frozen: dict[str, FrozenModule] = {}
         self._adapters: dict[Handle, Adapter] = {}
-        self._hooks: dict[str, RemovableHandle] = {}
-        self._routes: tuple[Route, ...] = ()
+        self._holders: Counter[Adapter] = Counter()
+        self._needed: Counter[tuple[str, str]] = Counter()
+        self._hooks: dict[tuple[str, str], list[RemovableHandle]] = {}
         self._lock = Lock()
         self._numbers = itertools.count(1)
         self._route: ContextVar[Route | None] = ContextVar("route", default=None)
@@ -71,6 +76,20 @@ class AdapterBank:
             raise NotFoundError(f"adapter {handle.name} ({handle.number}) is not in this bank. There are: {held}.")
         return self._adapters[handle]
 
+    def module(self, name: str) -> nn.Module:
+        """A module of the base."""
+        return self._modules[name]
+
+    def frozen(self, place: Place) -> FrozenModule:
+        """What of the base stands at a place."""
+        if place.name not in self._frozen:
+            self._frozen[place.name] = FrozenModule(place, self._modules[getattr(place, "module", place.name)])
+        return self._frozen[place.name]
+
+    def route_now(self) -> Route | None:
+        """The route in force in this thread."""
+        return self._route.get()
+
     def fresh(self, spec: Spec, *, seed: int, name: str = "fresh") -> Handle:
         """Make a new adapter and put it in. Raises SpecError when a target matches nothing."""
         dtype = self.base.model.dtype
@@ -78,7 +97,7 @@ class AdapterBank:
         made = fresh(
             spec,
             self.base.facts,
-            lambda place: weight_OI(self._modules[place]),
+            self.frozen,
             seed=seed,
             device=self.base.device,
             **({"dtype": trained} if trained else {}),
@@ -92,36 +111,54 @@ class AdapterBank:
 
     def add(self, adapter: Adapter, *, name: str) -> Handle:
         """Put `adapter` in. Raises IntegrityError, and changes nothing, when the base has no such places."""
-        places = self.base.facts.by_name
-        if strange := [place for place, here in adapter.placed.items() if places.get(place) != here.place]:
+        facts = self.base.facts
+        known = {site: set(facts.at(site)) for site in {here.method.site for here in adapter.placed.values()}}
+        if strange := [h.place.name for h in adapter.placed.values() if h.place not in known[h.method.site]]:
             raise IntegrityError(
                 f"adapter {name!r} belongs to another base: this one has no {strange[0]} of its shape."
             )
         handle = Handle(next(self._numbers), name)
         with self._lock:
             self._adapters = {**self._adapters, handle: adapter}
-            self._hook_what_is_needed()
+            self._hold(adapter)
         return handle
 
     def remove(self, handle: Handle) -> None:
         """Take an adapter out. A route that holds it goes on with it, and no new one can be made."""
         with self._lock:
-            self[handle]
+            adapter = self[handle]
             self._adapters = {h: a for h, a in self._adapters.items() if h != handle}
-            self._hook_what_is_needed()
+            self._let_go(adapter)
 
-    def _hook_what_is_needed(self) -> None:
-        """Hooks where an adapter of the bank, or of a route still held, acts; nowhere else. Called with the lock."""
-        held = [segment.adapter for route in self._routes for segment in route.segments if segment.adapter]
-        needed = {place for adapter in (*self._adapters.values(), *held) for place in adapter.placed}
-        for place in needed - self._hooks.keys():
-            hook = partial(self._after_linear, place)
-            self._hooks[place] = self._modules[place].register_forward_hook(hook)
-        for place in self._hooks.keys() - needed:
-            self._hooks.pop(place).remove()
+    def _hold(self, adapter: Adapter) -> None:
+        """One more that needs `adapter`: the bank, or a route. Called with the lock."""
+        self._holders[adapter] += 1
+        if self._holders[adapter] > 1:
+            return
+        for here in adapter.placed.values():
+            for kind in here.hooks:
+                key = kind, here.place.name
+                self._needed[key] += 1
+                if self._needed[key] == 1:
+                    self._hooks[key] = HOOKS[kind].attach(self, here.place)
+
+    def _let_go(self, adapter: Adapter) -> None:
+        """One fewer; when it was the last, hooks that no other adapter needs are gone. Called with the lock."""
+        self._holders[adapter] -= 1
+        if self._holders[adapter]:
+            return
+        del self._holders[adapter]
+        for here in adapter.placed.values():
+            for kind in here.hooks:
+                key = kind, here.place.name
+                self._needed[key] -= 1
+                if not self._needed[key]:
+                    del self._needed[key]
+                    for hook in self._hooks.pop(key):
+                        hook.remove()
 
     @contextmanager
-    def route(self, rows: Sequence[Handle | None], *, training: bool = False) -> Iterator[Route]:
+    def route(self, rows: Sequence[Row], *, training: bool = False) -> Iterator[Route]:
         """Inside, row b of every batch is answered by `rows[b]`; None is the base alone.
 
         Stay inside until backward has run: gradient checkpointing runs the forward pass again.
@@ -130,7 +167,7 @@ class AdapterBank:
             yield route
 
     @contextmanager
-    def route_tokens(self, pieces: Sequence[tuple[Handle | None, int]], *, training: bool = False) -> Iterator[Route]:
+    def route_tokens(self, pieces: Sequence[tuple[Row, int]], *, training: bool = False) -> Iterator[Route]:
         """As `route`, for one packed row: pieces of (adapter, tokens) that lie one after another."""
         handles, lengths = [h for h, _ in pieces], [n for _, n in pieces]
         with self._routed(handles, lengths, unit="tokens", training=training) as route:
@@ -138,33 +175,37 @@ class AdapterBank:
 
     def recompute_contexts(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
         """Contexts for a checkpointed forward pass and for its recomputation, which may run in another thread."""
-        return nullcontext(), _Entered(self._route, self._route.get())
+        return nullcontext(), Entered(self._route, self._route.get())
 
     @contextmanager
-    def _routed(
-        self, rows: Sequence[Handle | None], lengths: list[int], *, unit: Unit, training: bool
-    ) -> Iterator[Route]:
+    def entered(self, route: Route) -> Iterator[None]:
+        """Inside, `route` is in force: for sites that let the base answer for themselves."""
+        with Entered(self._route, route):
+            yield
+
+    @contextmanager
+    def _routed(self, rows: Sequence[Row], lengths: list[int], *, unit: Unit, training: bool) -> Iterator[Route]:
         with self._lock:
-            owners = [None if handle is None else self[handle] for handle in rows]
+            owners = [self._owner(row) for row in rows]
             route = Route(segments(owners, lengths), unit=unit, training=training)
-            self._routes = (*self._routes, route)
+            held = {adapter: None for owner in owners for adapter in owner}
+            for adapter in held:
+                self._hold(adapter)
         try:
-            with _Entered(self._route, route):
+            with Entered(self._route, route):
                 yield route
         finally:
             with self._lock:
-                self._routes = tuple(other for other in self._routes if other is not route)
-                if not all(handle is None or handle in self._adapters for handle in rows):
-                    self._hook_what_is_needed()
+                for adapter in held:
+                    self._let_go(adapter)
 
-    def _after_linear(self, place: str, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        route = self._route.get()
-        if route is None:
-            return output
-        return linear_output(route, place, module, args[0], output)
+    def _owner(self, row: Row) -> Owner:
+        if row is None:
+            return ()
+        return (self[row],) if isinstance(row, Handle) else tuple(self[handle] for handle in row)
 
 
-class _Entered:
+class Entered:
     """A context in which `route` is the one in force; it may be entered again, should backward run twice."""
 
     def __init__(self, variable: ContextVar[Route | None], route: Route | None) -> None:

@@ -6,8 +6,8 @@ numbers. Nothing is unpickled and no code named in a file is imported.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from graftwork.adapters import peft_lora
-from graftwork.adapters.adapter import Adapter, Placed, places_of
+from graftwork.adapters.adapter import Adapter, Placed
+from graftwork.adapters.asked import Asked, places_of
 from graftwork.adapters.card import FILE as CARD
 from graftwork.adapters.card import Card, note, refuse_other_base
+from graftwork.adapters.file_form import CONFIG, FORMS, TENSORS, AskedByKey, FileForm, Header
+from graftwork.adapters.forms import LIKELIEST
 from graftwork.adapters.method import METHODS
-from graftwork.adapters.methods.lora import LoraSpec
+from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.fingerprint import safetensors_header
 from graftwork.base.load import DTYPES, Base
-from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, SpecError
+from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, Problem, SpecError
 from graftwork.core.files import read_json, write_bytes, write_json
-from graftwork.core.spec import parse, plain
+from graftwork.core.spec import Spec, parse, plain
 
-TENSORS = "adapter_model.safetensors"
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
 
 
@@ -41,32 +42,37 @@ class Loaded:
 
 
 def write_adapter(folder: Path, adapter: Adapter, base: Base, provenance: Mapping[str, Any]) -> Card:
-    """Write `adapter` as a new folder, whole or not at all.
+    """Write `adapter` as a new folder, whole or not at all, in the form that most other tools can read.
+
+    A method that other tools know only as the plain LoRA it comes to is written as that LoRA.
 
     Raises:
         ConflictError: the folder is there already.
     """
     if folder.exists():
         raise ConflictError(f"{folder} is there already. Choose another name or move it away.")
+    written = exchangeable(adapter)
+    form = _form_for(written)
     card = Card(
         spec=dict(plain(adapter.spec)) if adapter.spec else None,
         base=note(base.ref, base.fingerprint),
-        digest=adapter.digest(),
+        digest=written.digest(),
         provenance=dict(provenance),
     )
-    tensors = {
-        peft_lora.tensor_name(name, param): tensor.detach().cpu().contiguous()
-        for name, here in adapter.placed.items()
-        for param, tensor in here.params.items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in form.pack(written).items()}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
         whole = Path(work) / "adapter"
         write_bytes(whole / TENSORS, save(tensors, metadata={"format": "pt"}))
-        write_json(whole / peft_lora.FILE, peft_lora.config_of(adapter, base.facts, base.ref))
+        write_json(whole / CONFIG, form.config(written, base.facts, base.ref))
         write_json(whole / CARD, plain(card))
         whole.rename(folder)
     return card
+
+
+def exchangeable(adapter: Adapter) -> Adapter:
+    """`adapter` with each method that has one replaced by the plain LoRA it comes to."""
+    return Adapter(spec=adapter.spec, placed={key: _plain(here) for key, here in adapter.placed.items()})
 
 
 def read_card(folder: Path) -> Card | None:
@@ -83,7 +89,7 @@ def read_card(folder: Path) -> Card | None:
             f"{folder} holds {', '.join(pickles)}: pickled files can run code and are never read. "
             "Save the adapter as safetensors and remove them."
         )
-    for needed in (peft_lora.FILE, TENSORS):
+    for needed in (CONFIG, TENSORS):
         if not (folder / needed).is_file():
             raise NotFoundError(f"{folder} holds no {needed}, so it is no adapter folder.")
     if not (folder / CARD).is_file():
@@ -91,7 +97,7 @@ def read_card(folder: Path) -> Card | None:
     try:
         card = parse(Card, read_json(folder / CARD))
         if card.spec is not None:
-            parse(LoraSpec, card.spec)
+            parse_adapter_spec(card.spec)
         return card
     except SpecError as error:
         raise IntegrityError(f"{folder / CARD} is not as it was written:\n{error}") from error
@@ -108,24 +114,47 @@ def read_adapter(folder: Path, base: Base) -> Loaded:
     card = read_card(folder)
     if card:
         refuse_other_base(card, base.ref, base.fingerprint, str(folder))
-    config = read_json(folder / peft_lora.FILE)
-    if not isinstance(config, dict):
-        raise IntegrityError(f"{folder / peft_lora.FILE} is no mapping.")
-    asked = parse(LoraSpec, card.spec) if card and card.spec else None
-    specs = peft_lora.specs_from(config, base.facts, asked.init if asked else "kaiming_uniform")
-    if asked and {name: spec for name, (_, _, spec) in places_of(asked, base.facts).items()} != specs:
-        raise IntegrityError(f"{folder}: {CARD} asks for other places or ranks than {peft_lora.FILE} has. Restore it.")
-    tensors = _tensors(folder / TENSORS, specs, base)
-    adapter = Adapter(spec=asked, placed=dict(_placed(specs, tensors, base)))
-    if card and (found := adapter.digest()) != card.digest:
-        raise IntegrityError(f"{folder}: its digest is {found}, its card says {card.digest}. Restore it.")
+    asked = parse_adapter_spec(card.spec) if card and card.spec else None
+    form, config = _form_of(folder)
+    header = {name: entry.shape for name, entry in safetensors_header(folder / TENSORS).items()}
+    found = form.asked(config, base.facts, header, asked)
+    if asked is not None and not _as_asked(found, asked, base):
+        raise IntegrityError(f"{folder}: {CARD} asks for other places or ranks than {CONFIG} has. Restore it.")
+    tensors = _tensors(folder / TENSORS, header, form.names(found))
+    params = form.unpack(found, tensors)
+    adapter = Adapter(spec=asked, placed={key: _placed(here, params[key], base) for key, here in found.items()})
+    if card and (digest := adapter.digest()) != card.digest:
+        raise IntegrityError(f"{folder}: its digest is {digest}, its card says {card.digest}. Restore it.")
     return Loaded(adapter=adapter, card=card)
 
 
-def _tensors(path: Path, specs: Mapping[str, LoraSpec], base: Base) -> dict[str, Tensor]:
-    header = safetensors_header(path)
-    expected = dict(_expected_shapes(specs, base))
-    found = {name: entry.shape for name, entry in header.items()}
+def _form_for(adapter: Adapter) -> FileForm:
+    methods = frozenset(here.method.name for here in adapter.placed.values())
+    return next(FORMS[name] for name in LIKELIEST if FORMS[name].holds(methods))
+
+
+def _form_of(folder: Path) -> tuple[FileForm, Mapping[str, Any]]:
+    config = read_json(folder / CONFIG)
+    if not isinstance(config, dict):
+        raise IntegrityError(f"{folder / CONFIG} is no mapping.")
+    kind = config.get("peft_type")
+    if kind not in list(FORMS):
+        hint = "Adapters of other methods are not read."
+        raise SpecError([Problem(f"{CONFIG}: peft_type", kind, f"one of {', '.join(map(repr, FORMS))}", hint)])
+    return FORMS[kind], config
+
+
+def _as_asked(found: AskedByKey, asked: Spec, base: Base) -> bool:
+    """Whether a folder holds what its card asks for: the same places, and the same specs where they are settled
+    before training."""
+    meant = places_of(asked, base.facts)
+    settled = {key: here for key, here in meant.items() if not (here.method.plain or here.method.evolution)}
+    return found.keys() <= meant.keys() and all(
+        key in found and plain(found[key].spec) == plain(here.spec) for key, here in settled.items()
+    )
+
+
+def _tensors(path: Path, found: Header, expected: Header) -> dict[str, Tensor]:
     complaints = [f"{name} is missing" for name in expected if name not in found]
     complaints += [f"{name} belongs to no place that the config names" for name in found if name not in expected]
     complaints += [
@@ -147,21 +176,17 @@ def _tensors(path: Path, specs: Mapping[str, LoraSpec], base: Base) -> dict[str,
     return tensors
 
 
-def _expected_shapes(specs: Mapping[str, LoraSpec], base: Base) -> Iterator[tuple[str, tuple[int, ...]]]:
-    places = base.facts.by_name
-    for name, spec in specs.items():
-        for param, shape in METHODS["lora"].shapes(spec, places[name]).items():
-            yield peft_lora.tensor_name(name, param), shape
+def _placed(here: Asked, params: Mapping[str, Tensor], base: Base) -> Placed:
+    on_device = {param: _trainable_type(tensor).to(base.device) for param, tensor in params.items()}
+    return Placed(place=here.place, method=here.method, spec=here.spec, params=on_device, part=here.part)
 
 
-def _placed(specs: Mapping[str, LoraSpec], tensors: Mapping[str, Tensor], base: Base) -> Iterator[tuple[str, Placed]]:
-    places = base.facts.by_name
-    for name, spec in specs.items():
-        params = {
-            param: _trainable_type(tensors[peft_lora.tensor_name(name, param)]).to(base.device)
-            for param in peft_lora.TENSOR
-        }
-        yield name, Placed(place=places[name], method=METHODS["lora"], spec=spec, params=params)
+def _plain(here: Placed) -> Placed:
+    if here.method.plain is None:
+        return here
+    with torch.no_grad():
+        spec, params = here.method.plain(here.spec, here.params)
+    return replace(here, method=METHODS["lora"], spec=spec, params=params)
 
 
 def _trainable_type(tensor: Tensor) -> Tensor:

@@ -1,14 +1,18 @@
 """Merging: one plain model that computes what base and adapter compute, and the proof that it does."""
 
+from __future__ import annotations
+
 import copy
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from graftwork.adapters.adapter import Adapter
-from graftwork.adapters.sites import weight_OI
+from graftwork.adapters.form import LinearForm
+from graftwork.adapters.sites.frozen import FrozenModule
 from graftwork.core.errors import Problem, SpecError
 
 
@@ -36,18 +40,51 @@ def merged_model(model: nn.Module, adapter: Adapter) -> nn.Module:
     Raises:
         SpecError: a method of this adapter has no merged form.
     """
-    unmergeable = sorted({here.method.name for here in adapter.placed.values() if here.method.merge is None})
+    unmergeable = sorted({here.method.name for here in adapter.placed.values() if not here.method.merges})
     if unmergeable:
         raise SpecError(Problem("adapter.method", name, "a method that can be merged") for name in unmergeable)
-    whole = copy.deepcopy(model, {id(m._forward_hooks): OrderedDict() for m in model.modules()})  # without any hook
-    modules = dict(whole.named_modules())
+    whole = copy.deepcopy(model, {id(hooks): OrderedDict() for m in model.modules() for hooks in _hooks(m)})
+    theirs, ours = dict(model.named_modules()), dict(whole.named_modules())
     with torch.no_grad():
-        for name, here in adapter.placed.items():
-            weight = weight_OI(modules[name])
-            wide = weight if weight.dtype == torch.float64 else weight.float()
-            assert here.method.merge is not None
-            weight.copy_(here.method.merge(here.spec, here.params, wide))
+        for place in {here.place.name: here.place for here in adapter.placed.values()}.values():
+            module = getattr(place, "module", place.name)
+            frozen, merged = FrozenModule(place, theirs[module]), FrozenModule(place, ours[module])
+            forms = [here.form(frozen) for here in adapter.at(place.name)]
+            weight, bias_O = merged.weight, merged.bias_O
+            weight.copy_(merged_weight(forms, weight if weight.dtype == torch.float64 else weight.float()))
+            if bias_O is not None:
+                bias_O.copy_(merged_bias(forms, bias_O))
     return whole
+
+
+def merged_weight(forms: Sequence[LinearForm], weight: Tensor) -> Tensor:
+    """The weight that computes what `forms` compute one on top of the other, in the type of `weight`.
+
+    Args:
+        weight: weight_OI, or weight_EOI of experts.
+    """
+    merged = weight
+    for form in forms:
+        if form.down_RI is not None and form.up_OR is not None:
+            merged = merged + form.scale * (form.up_OR.to(weight.dtype) @ form.down_RI.to(weight.dtype))
+        if form.gain_O is not None:
+            merged = merged * form.gain_O.to(weight.dtype)[..., None]
+    for form in forms:  # an input gain reaches everything at its place, whatever its turn
+        if form.input_gain_I is not None:
+            merged = merged * form.input_gain_I.to(weight.dtype)
+    return merged
+
+
+def merged_bias(forms: Sequence[LinearForm], bias_O: Tensor) -> Tensor:
+    """The bias beside `merged_weight`."""
+    for form in forms:
+        if form.gain_O is not None and form.gains_bias:
+            bias_O = bias_O * form.gain_O.to(bias_O.dtype)
+    return bias_O
+
+
+def _hooks(module: nn.Module) -> tuple[object, ...]:
+    return module._forward_hooks, module._forward_pre_hooks
 
 
 def proof(applied_NV: Tensor, merged_NV: Tensor) -> MergeProof:

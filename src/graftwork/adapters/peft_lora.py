@@ -4,26 +4,33 @@ Written for the keys of PEFT 0.21. A key we do not know, or one that asks for so
 refused: an adapter is loaded whole or not at all.
 """
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from graftwork.adapters.adapter import Adapter
+from graftwork.adapters.asked import Asked
+from graftwork.adapters.file_form import CONFIG as FILE
+from graftwork.adapters.file_form import FORMS, AskedByKey, FileForm, Header, one_tensor_a_param
+from graftwork.adapters.method import METHODS
 from graftwork.adapters.methods.lora import LoraSpec
 from graftwork.adapters.targets import CLOSED_ROLES
 from graftwork.base.facts import BaseFacts, LinearPlace
 from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.core.spec import Spec, parse, plain
 
+if TYPE_CHECKING:
+    from graftwork.adapters.adapter import Adapter
+
 T = TypeVar("T")
 
 PREFIX = "base_model.model."
 TENSOR = {"a_RI": "lora_A.weight", "b_OR": "lora_B.weight"}
-FILE = "adapter_config.json"
 
 WITHOUT_EFFECT = {
     "peft_version", "base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "fan_in_fan_out",
@@ -105,7 +112,7 @@ class PeftLora(Spec):
     """How the tensors started."""
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> "PeftLora":
+    def _makes_sense(self) -> PeftLora:
         problems = []
         if self.init_lora_weights not in INITS_THAT_KEEP_THE_BASE:
             hint = "It changes the base's weights; save it from PEFT with path_initial_model_for_weight_conversion."
@@ -165,6 +172,16 @@ def tensor_name(place: str, param: str) -> str:
     'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight'
     """
     return f"{PREFIX}{place}.{TENSOR[param]}"
+
+
+def asked(config: Mapping[str, Any], facts: BaseFacts, header: Header, on_card: Spec | None) -> AskedByKey:
+    """What the config says, by key; how the tensors started is known from the card alone."""
+    init = on_card.init if isinstance(on_card, LoraSpec) else "kaiming_uniform"
+    places = facts.by_name
+    return {
+        name: Asked(place=places[name], method=METHODS["lora"], spec=spec, part=0)
+        for name, spec in specs_from(config, facts, init).items()
+    }
 
 
 def _read(config: Mapping[str, Any]) -> PeftLora:
@@ -280,3 +297,19 @@ def _most_common(values: Iterator[Any]) -> Any:
 
 def _whole(number: float) -> float | int:
     return int(number) if number == int(number) else number
+
+
+names, pack, unpack = one_tensor_a_param(lambda key, here, param: tensor_name(here.place.name, param))
+
+FORMS.add(
+    "LORA",
+    FileForm(
+        name="LORA",
+        holds=lambda methods: methods == {"lora"},
+        config=config_of,
+        asked=asked,
+        names=names,
+        pack=pack,
+        unpack=unpack,
+    ),
+)

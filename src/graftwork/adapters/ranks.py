@@ -3,13 +3,18 @@
 A plan is part of an adapter's spec; `rank_at` turns it into a whole number for one place. Pure.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from graftwork.core.errors import Problem, SpecError
 from graftwork.core.spec import Spec
+
+if TYPE_CHECKING:
+    from graftwork.base.facts import BaseFacts, Place
 
 MAX_RANK = 4096
 
@@ -46,7 +51,7 @@ class Tiered(Spec):
     """Share of the layers that is the top tier. A third is usual."""
 
     @model_validator(mode="after")
-    def _tiers_do_not_overlap(self) -> "Tiered":
+    def _tiers_do_not_overlap(self) -> Tiered:
         if self.bottom_frac + self.top_frac > 1:
             expected = f"at most 1 - bottom_frac = {1 - self.bottom_frac:g}"
             raise SpecError([Problem("top_frac", self.top_frac, expected, "The tiers would overlap.")])
@@ -67,12 +72,22 @@ RankPlan = Annotated[
 ]
 
 
-def rank_at(plan: int | Uniform | Tiered, layer: int | None, num_layers: int) -> int:
-    """The rank at a place in layer `layer` of `num_layers`; outside the stack the top tier's.
+def rank_at(plan: int | Uniform | Tiered, place: Place, facts: BaseFacts) -> int:
+    """The rank at a place; outside the stack the top tier's. At experts it is the plan's rank divided by the number of
+    experts that answer for one token, at least 1, so that a token meets the rank that was asked for.
 
-    >>> [rank_at(Tiered(), layer, 6) for layer in range(6)]
+    Source of the division: Schulman and Thinking Machines 2025, "LoRA Without Regret", on mixtures of experts.
+    """
+    rank = _planned(plan, place.layer, facts.num_layers)
+    return max(1, rank // facts.num_active_experts) if place.role.startswith("experts.") else rank
+
+
+def _planned(plan: int | Uniform | Tiered, layer: int | None, num_layers: int) -> int:
+    """Before experts share it.
+
+    >>> [_planned(Tiered(), layer, 6) for layer in range(6)]
     [4, 4, 8, 8, 16, 16]
-    >>> rank_at(7, None, 6)
+    >>> _planned(7, None, 6)
     7
     """
     if isinstance(plan, int):

@@ -1,4 +1,4 @@
-"""Routes: which rows, or packed tokens, of a batch belong to which adapter."""
+"""Routes: which rows, or packed tokens, of a batch belong to which adapters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from graftwork.core.errors import WorkError
 
@@ -15,21 +15,35 @@ if TYPE_CHECKING:
 
 
 Unit = Literal["rows", "tokens"]
+Owner = tuple["Adapter", ...]
+"""The adapters that answer for a row, one on top of the other; none for the base alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Units `start` to `end` (rows or tokens) that one adapter, or none, answers for."""
+    """Units `start` to `end` (rows or tokens) that the same adapters, or none, answer for."""
 
     start: int
     end: int
-    adapter: Adapter | None
+    owner: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Units `start` to `end` and what acts on them at one place, in order."""
+
+    start: int
+    end: int
+    placed: tuple[Placed, ...]
 
 
 class Route:
     """Contiguous segments over the units of a batch, and what each place has to do about them.
 
     It holds its adapters itself: one removed from the bank stays whole until the last route that uses it is gone.
+
+    Attributes:
+        scratch: what sites keep from one module of a forward pass to another, by their own names.
     """
 
     def __init__(self, segments: Iterable[Segment], *, unit: Unit, training: bool) -> None:
@@ -37,13 +51,14 @@ class Route:
         self.unit = unit
         self.num_units = self.segments[-1].end if self.segments else 0
         self.training = training
-        self._at: dict[str, tuple[tuple[int, int, Placed | None], ...]] = {}
+        self.scratch: dict[Any, Any] = {}
+        self._at: dict[str, tuple[Share, ...]] = {}
 
-    def at(self, place: str) -> tuple[tuple[int, int, Placed | None], ...]:
-        """(start, end, adapter here) over all units in order; empty when no adapter of this route acts at `place`."""
+    def at(self, place: str) -> tuple[Share, ...]:
+        """What acts at `place`, over all units in order; empty when no adapter of this route does."""
         if place not in self._at:
-            here = [(s.start, s.end, s.adapter.placed.get(place) if s.adapter else None) for s in self.segments]
-            self._at[place] = tuple(here) if any(placed for _, _, placed in here) else ()
+            here = [Share(s.start, s.end, tuple(p for a in s.owner for p in a.at(place))) for s in self.segments]
+            self._at[place] = tuple(here) if any(share.placed for share in here) else ()
         return self._at[place]
 
     def tokens_per_unit(self, shape: Sequence[int], place: str) -> int:
@@ -65,7 +80,7 @@ class Route:
         return per_unit
 
 
-def segments(owners: Sequence[Adapter | None], lengths: Sequence[int]) -> list[Segment]:
+def segments(owners: Sequence[Owner], lengths: Sequence[int]) -> list[Segment]:
     """Segments for units that lie one after another, neighbours of the same owner joined.
 
     Args:
@@ -74,7 +89,7 @@ def segments(owners: Sequence[Adapter | None], lengths: Sequence[int]) -> list[S
     """
     joined, start = [], 0
     pieces = zip(owners, lengths, strict=True)
-    for _, group in groupby(pieces, key=lambda piece: id(piece[0])):
+    for _, group in groupby(pieces, key=lambda piece: tuple(map(id, piece[0]))):
         members = list(group)
         end = start + sum(length for _, length in members)
         joined.append(Segment(start, end, members[0][0]))

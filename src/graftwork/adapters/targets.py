@@ -1,16 +1,21 @@
 """Which layers of a base an adapter attaches to: by role, by name and by depth. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from graftwork.base.facts import BaseFacts, LinearPlace
+from graftwork.base.facts import BaseFacts, BlockPlace, ExpertsPlace, LinearPlace, Place
 from graftwork.base.roles import ALIASES, ROLE_IN_CONTEXT, ROLE_OF_LEAF, has_role
 from graftwork.core.errors import Problem, SpecError
 from graftwork.core.spec import Spec
+
+if TYPE_CHECKING:
+    from graftwork.adapters.method import Method
 
 KNOWN_ROLES = {*ALIASES, *ROLE_OF_LEAF.values(), *(role for _, role in ROLE_IN_CONTEXT)}
 CLOSED_ROLES = ("head", "router")
@@ -28,7 +33,7 @@ class LayerSpan(Spec):
     """Where it ends: 1 is the top of the stack."""
 
     @model_validator(mode="after")
-    def _is_not_empty(self) -> "LayerSpan":
+    def _is_not_empty(self) -> LayerSpan:
         if self.start_frac >= self.end_frac:
             raise SpecError([Problem("start_frac", self.start_frac, f"less than end_frac = {self.end_frac}")])
         return self
@@ -38,33 +43,75 @@ def _form(value: object) -> str:
     return "a span" if isinstance(value, Mapping | LayerSpan) else "a list"
 
 
+Layers = (
+    Annotated[
+        Annotated[tuple[int, ...], Field(min_length=1), Tag("a list")] | Annotated[LayerSpan, Tag("a span")],
+        Discriminator(_form),
+    ]
+    | None
+)
+"""Depths: a list of layer numbers, or a span."""
+
+
 class LinearSpec(Spec):
     """What every method at linear layers is asked."""
 
-    targets: tuple[str, ...] = Field(default=("all",), min_length=1)
+    targets: tuple[str, ...] = Field(default=("all",), min_length=1, examples=[["mlp"], ["q_proj"]])
     """Layers to adapt: roles (all, attention, attention.qkv, attention.out, mlp, experts) or names (q_proj, *.fc1)."""
 
-    layers: (
-        Annotated[
-            Annotated[tuple[int, ...], Field(min_length=1), Tag("a list")] | Annotated[LayerSpan, Tag("a span")],
-            Discriminator(_form),
-        ]
-        | None
-    ) = None
+    layers: Layers = Field(default=None, examples=[[0], {"start_frac": 0.5}])
     """Depths to adapt: a list of layer numbers (-1 is the top) or {start_frac, end_frac}. Absent: all of them."""
 
 
-def select(spec: LinearSpec, facts: BaseFacts) -> tuple[LinearPlace, ...]:
+class BlockSpec(Spec):
+    """What every method at sub-layers is asked."""
+
+    after: tuple[Literal["attention", "cross_attention", "mlp"], ...] = Field(
+        default=("attention", "mlp"), min_length=1, examples=[["mlp"], ["attention"]]
+    )
+    """Sub-layers to adapt: attention, mlp, and cross_attention where the base has it."""
+
+    layers: Layers = Field(default=None, examples=[[0], {"start_frac": 0.5}])
+    """Depths to adapt: a list of layer numbers (-1 is the top) or {start_frac, end_frac}. Absent: all of them."""
+
+
+class CacheSpec(Spec):
+    """What every method at the attention cache is asked: it acts in every layer."""
+
+
+class EmbeddingSpec(Spec):
+    """What every method at the input embeddings is asked: there is one table."""
+
+
+SELECTIONS: tuple[type[Spec], ...] = (LinearSpec, BlockSpec)
+"""Specs whose fields say where, not what."""
+
+
+def select(spec: Spec, method: Method, facts: BaseFacts) -> tuple[Place, ...]:
     """The places that `spec` asks for, in the base's order.
 
     Raises:
         SpecError: a target or a layer number matches nothing, or a target names a layer that cannot be adapted here.
     """
-    matched = {target: [p for p in facts.places if _meets(p, target)] for target in spec.targets}
-    problems = [p for target, places in matched.items() for p in _problems(target, places, facts)]
-    problems += _layer_problems(spec, facts)
+    if isinstance(spec, LinearSpec):
+        return _select_linear(spec, method, facts)
+    if isinstance(spec, BlockSpec):
+        return _select_blocks(spec, facts)
+    found = facts.at(method.site)
+    if not found or (method.site != "block" and not facts.is_causal):
+        hint = "It needs a language model whose tokens see no later ones, all layers with keys of one form."
+        raise SpecError([Problem("adapter.method", method.name, "a method that this base allows", hint)])
+    return found
+
+
+def _select_linear(spec: LinearSpec, method: Method, facts: BaseFacts) -> tuple[Place, ...]:
+    everything: tuple[LinearPlace | ExpertsPlace, ...] = (*facts.places, *(facts.experts if method.experts else ()))
+    matched = {target: [p for p in everything if _meets(p, target)] for target in spec.targets}
+    unreached = set(facts.fused) - {p.name for p in everything}
+    problems = [p for target, places in matched.items() for p in _problems(target, places, facts, method, unreached)]
+    problems += _layer_problems(spec.layers, facts)
     wanted = {place.name for places in matched.values() for place in places}
-    at_depth = [p for p in facts.places if p.name in wanted and _is_at_depth(p, spec, facts.num_layers)]
+    at_depth = [p for p in everything if p.name in wanted and _is_at_depth(p, spec.layers, facts.num_layers)]
     if not problems and not at_depth:
         problems = [Problem("adapter.layers", spec.model_dump(mode="json")["layers"], "layers that hold a target")]
     if problems:
@@ -72,13 +119,31 @@ def select(spec: LinearSpec, facts: BaseFacts) -> tuple[LinearPlace, ...]:
     return tuple(at_depth)
 
 
-def _meets(place: LinearPlace, target: str) -> bool:
+def _select_blocks(spec: BlockSpec, facts: BaseFacts) -> tuple[BlockPlace, ...]:
+    roles = sorted({block.role for block in facts.blocks})
+    problems = [
+        Problem("adapter.after", role, f"a sub-layer of this base: {', '.join(roles) or 'none was recognised'}")
+        for role in spec.after
+        if role not in roles
+    ]
+    problems += _layer_problems(spec.layers, facts)
+    chosen = [b for b in facts.blocks if b.role in spec.after and _is_at_depth(b, spec.layers, facts.num_layers)]
+    if not problems and not chosen:
+        problems = [Problem("adapter.layers", spec.model_dump(mode="json")["layers"], "layers that hold a sub-layer")]
+    if problems:
+        raise SpecError(problems)
+    return tuple(chosen)
+
+
+def _meets(place: LinearPlace | ExpertsPlace, target: str) -> bool:
     if target in KNOWN_ROLES:
         return has_role(place.role, target)
     return place.name == target or place.name.endswith(f".{target}") or fnmatchcase(place.name, target)
 
 
-def _problems(target: str, places: list[LinearPlace], facts: BaseFacts) -> Iterator[Problem]:
+def _problems(
+    target: str, places: list[LinearPlace | ExpertsPlace], facts: BaseFacts, method: Method, unreached: set[str]
+) -> Iterator[Problem]:
     if not places:
         leaves = sorted({place.name.rpartition(".")[2] for place in facts.places if place.role not in CLOSED_ROLES})
         roles = sorted({place.role for place in facts.places if place.role not in CLOSED_ROLES})
@@ -87,26 +152,26 @@ def _problems(target: str, places: list[LinearPlace], facts: BaseFacts) -> Itera
         hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         hint += f"Roles here: {', '.join(roles)}. Names here: {', '.join(leaves)}."
         yield Problem("adapter.targets", target, "a role or name that matches a linear layer of this base", hint)
-    if facts.fused and target in ("all", "experts"):
-        hint = f"This base keeps its experts in fused tensors ({facts.fused[0]}), which no method here reaches yet."
+    if unreached and target in ("all", "experts"):
+        hint = f"This base keeps its experts in fused tensors ({min(unreached)}), which {method.name} does not reach."
         yield Problem("adapter.targets", target, "attention, or names of linear layers", hint)
     closed = {place.role for place in places if place.role in CLOSED_ROLES}
     for role in sorted(closed):
         yield Problem("adapter.targets", target, f"layers that can be adapted; this matches the base's {role}")
 
 
-def _layer_problems(spec: LinearSpec, facts: BaseFacts) -> Iterator[Problem]:
-    if isinstance(spec.layers, tuple):
-        for layer in spec.layers:
+def _layer_problems(layers: tuple[int, ...] | LayerSpan | None, facts: BaseFacts) -> Iterator[Problem]:
+    if isinstance(layers, tuple):
+        for layer in layers:
             if not -facts.num_layers <= layer < facts.num_layers:
                 yield Problem("adapter.layers", layer, f"a layer of this base, 0 to {facts.num_layers - 1}")
 
 
-def _is_at_depth(place: LinearPlace, spec: LinearSpec, num_layers: int) -> bool:
-    if spec.layers is None:
+def _is_at_depth(place: Place, layers: tuple[int, ...] | LayerSpan | None, num_layers: int) -> bool:
+    if layers is None:
         return True
     if place.layer is None:
         return False
-    if isinstance(spec.layers, tuple):
-        return place.layer in {layer % num_layers for layer in spec.layers}
-    return round(spec.layers.start_frac * num_layers) <= place.layer < round(spec.layers.end_frac * num_layers)
+    if isinstance(layers, tuple):
+        return place.layer in {layer % num_layers for layer in layers}
+    return round(layers.start_frac * num_layers) <= place.layer < round(layers.end_frac * num_layers)

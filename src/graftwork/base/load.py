@@ -1,21 +1,19 @@
 """Load a base: weights, tokenizer, facts and fingerprint, frozen and in evaluation mode."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
-from graftwork.base.facts import BaseFacts, LinearPlace, layer_of
+from graftwork.base.discover import facts_of
+from graftwork.base.facts import BaseFacts
 from graftwork.base.fingerprint import Fingerprint, fingerprint, stop_ids
 from graftwork.base.head import Halves, halves
 from graftwork.base.locate import locate, silent
-from graftwork.base.roles import role_of
 from graftwork.base.template import ChatFormat
 from graftwork.base.tensors import digest_of_tensors
 from graftwork.core.errors import IntegrityError
@@ -158,23 +156,6 @@ def facts_from_config(folder: Path) -> BaseFacts:
         raise IntegrityError(f"{folder}: its config describes no model we know: {first_line(error)}") from error
 
 
-def facts_of(model: PreTrainedModel) -> BaseFacts:
-    """Facts about a model, on any device, the meta device too."""
-    config: Any = model.config.get_text_config()
-    places = tuple(_places(model))
-    layers = [place.layer for place in places if place.layer is not None]
-    return BaseFacts(
-        architecture=type(model).__name__,
-        num_layers=getattr(config, "num_hidden_layers", None) or max(layers, default=-1) + 1,
-        hidden_size=config.hidden_size,
-        vocab_size=config.vocab_size,
-        context_tokens=getattr(config, "max_position_embeddings", None),
-        num_params=sum(p.numel() for p in model.parameters()),
-        fused=tuple(name for name, p in model.named_parameters() if p.ndim == 3 and "experts" in name),
-        places=places,
-    )
-
-
 def frozen(model: PreTrainedModel) -> PreTrainedModel:
     """`model` with no gradients, in evaluation mode (no dropout of its own), and no wishes about how to generate.
 
@@ -191,16 +172,3 @@ def first_line(error: BaseException) -> str:
     """The first line of a foreign error: the rest is for its authors."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:300]
-
-
-def _places(model: nn.Module) -> Iterator[LinearPlace]:
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear):
-            shape = module.in_features, module.out_features
-        elif isinstance(module, Conv1D):  # GPT-2's linear layer, its weight stored (in, out)
-            shape = module.weight.shape[0], module.weight.shape[1]
-        else:
-            continue
-        yield LinearPlace(
-            name=name, role=role_of(name), in_features=shape[0], out_features=shape[1], layer=layer_of(name)
-        )

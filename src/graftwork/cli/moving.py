@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from graftwork.adapters.files import TENSORS
+from graftwork.adapters.file_form import CONFIG as FILE
+from graftwork.adapters.file_form import TENSORS
 from graftwork.adapters.merge import MergeProof, merged_model, proof
-from graftwork.adapters.peft_lora import FILE
 from graftwork.base.load import Base
 from graftwork.base.locate import PREFIX
 from graftwork.cli.opening import Opened, adapter_folder, open_adapter

@@ -1,13 +1,18 @@
 """Step `check`: before anything is spent, what of the base would be trained and what not. Reads no weight."""
 
+from __future__ import annotations
+
 import time
 from collections import Counter
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graftwork.core.spec import plain
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.work import Work
+
+if TYPE_CHECKING:
+    from graftwork.adapters.asked import Asked
 
 
 def check(work: Work) -> Done:
@@ -26,25 +31,28 @@ def check(work: Work) -> Done:
 
 def trainable(work: Work) -> dict[str, Any]:
     """What is trained, role by role: layers, ranks and numbers. Roles that are not trained are in it too."""
-    from graftwork.adapters.adapter import places_of
+    from graftwork.adapters.asked import places_of
     from graftwork.base.load import facts_from_config
 
     facts = facts_from_config(work.base_folder)
     asked = places_of(work.spec.adapter, facts)
-    sizes = {
-        name: sum(prod(shape) for shape in method.shapes(spec, place).values())
-        for name, (place, method, spec) in asked.items()
-    }
+    places = dict.fromkeys([*facts.places, *(here.place for here in asked.values())])
     roles = []
-    for role in dict.fromkeys(place.role for place in facts.places):
-        here = [place.name for place in facts.places if place.role == role]
-        ranks = Counter(getattr(asked[name][2], "rank", None) for name in here if name in asked)
+    for role in dict.fromkeys(place.role for place in places):
+        here = [one for one in asked.values() if one.place.role == role]
+        ranks = Counter(str(getattr(one.spec, "rank", None)) for one in here)
         roles.append(
             {
                 "role": role,
-                "num_layers": len(here),
-                "ranks": {str(rank): count for rank, count in sorted(ranks.items())},
-                "num_params": sum(sizes.get(name, 0) for name in here),
+                "num_layers": sum(place.role == role for place in places),
+                "ranks": dict(sorted(ranks.items())),
+                "num_params": sum(map(_num_params, here)),
             }
         )
-    return {"roles": roles, "num_params": sum(sizes.values()), "num_base_params": facts.num_params}
+    num_params = sum(map(_num_params, asked.values()))
+    return {"roles": roles, "num_params": num_params, "num_base_params": facts.num_params}
+
+
+def _num_params(here: Asked) -> int:
+    shapes = here.method.shapes(here.spec, here.place)
+    return sum(prod(shape) for name, shape in shapes.items() if name not in here.method.kept)

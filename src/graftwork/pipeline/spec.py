@@ -1,20 +1,13 @@
 """The whole request: what a recipe says. No torch."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-import graftwork.adapters.methods  # noqa: F401  fills the catalog
-from graftwork.adapters.method import METHODS
+from graftwork.adapters.wanted import AdapterSpec
 from graftwork.core.spec import Spec
 from graftwork.data.spec import DataSpec
 from graftwork.training.spec import TrainSpec
-
-if TYPE_CHECKING:
-    AdapterSpec = Any
-else:
-    _SPECS = tuple(METHODS[name].spec for name in METHODS)
-    AdapterSpec = _SPECS[0] if len(_SPECS) == 1 else Annotated[_SPECS, Field(discriminator="method")]
 
 PresetName = Literal["regulated", "no-regret", "rl", "light"]
 

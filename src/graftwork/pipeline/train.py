@@ -108,7 +108,7 @@ def _begin(work: Work, prepared: Done, job_digest: str) -> Trained:
     mixture = _mixture(work, records)
     if spec.training.packing != "off":
         refuse_mixed_packs(work.base.halves, work.base.device)
-    params = {name: tensor.requires_grad_() for name, tensor in bank[handle].tensors()}
+    params = {name: tensor.requires_grad_() for name, tensor in bank[handle].trained()}
     optimizer = optimizer_for(params, spec.training)
     checkpoints = work.folder.path / CHECKPOINTS / job_digest[:16]
     first_step, skipped = restore_newest(checkpoints, job=job_digest, params=params, optimizer=optimizer)

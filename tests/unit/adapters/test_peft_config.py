@@ -2,7 +2,8 @@
 
 import pytest
 
-from graftwork.adapters.adapter import Adapter, Placed, places_of
+from graftwork.adapters.adapter import Adapter, Placed
+from graftwork.adapters.asked import places_of
 from graftwork.adapters.peft_lora import config_of, specs_from
 from graftwork.base.load import facts_from_config
 from graftwork.core.errors import SpecError
@@ -136,8 +137,8 @@ def test_writing_and_reading_a_config_is_the_identity(facts, lora):
         lora(targets=["model.layers.1.mlp.up_proj"]),
     ):
         placed = {
-            name: Placed(place=place, method=method, spec=spec, params={})
-            for name, (place, method, spec) in places_of(asked, facts).items()
+            name: Placed(place=here.place, method=here.method, spec=here.spec, params={})
+            for name, here in places_of(asked, facts).items()
         }
         config = config_of(Adapter(spec=asked, placed=placed), facts, "ref")
         assert specs_from(config, facts) == {name: here.spec for name, here in placed.items()}
@@ -146,8 +147,8 @@ def test_writing_and_reading_a_config_is_the_identity(facts, lora):
 def test_short_names_are_written_when_they_say_it_all(facts, lora):
     def written(**asked):
         placed = {
-            name: Placed(place=place, method=method, spec=spec, params={})
-            for name, (place, method, spec) in places_of(lora(**asked), facts).items()
+            name: Placed(place=here.place, method=here.method, spec=here.spec, params={})
+            for name, here in places_of(lora(**asked), facts).items()
         }
         return config_of(Adapter(spec=lora(**asked), placed=placed), facts, "ref")["target_modules"]
 

@@ -2,13 +2,24 @@
 
 import pytest
 
-from graftwork.adapters.adapter import places_of
+from graftwork.adapters.asked import places_of
 from graftwork.adapters.ranks import Tiered, Uniform, rank_at
+from graftwork.base.facts import BaseFacts, LinearPlace
 from graftwork.core.errors import SpecError
 
 
+def place(layer, role="mlp.up"):
+    return LinearPlace(name=f"{layer}", role=role, in_features=1, out_features=1, layer=layer)
+
+
+def facts_of(num_layers, num_active_experts=1):
+    sizes = {"hidden_size": 1, "vocab_size": 1, "context_tokens": None, "num_params": 0}
+    told = {"num_layers": num_layers, "num_active_experts": num_active_experts, **sizes}
+    return BaseFacts(architecture="", places=(), **told)
+
+
 def ranks(plan, num_layers):
-    return [rank_at(plan, layer, num_layers) for layer in range(num_layers)]
+    return [rank_at(plan, place(layer), facts_of(num_layers)) for layer in range(num_layers)]
 
 
 @pytest.mark.parametrize("num_layers", [3, 6, 30])
@@ -50,7 +61,13 @@ def test_a_number_and_a_uniform_plan_hold_everywhere():
 
 
 def test_outside_the_stack_the_top_tier_holds():
-    assert rank_at(Tiered(top=5), None, 3) == 5
+    assert rank_at(Tiered(top=5), place(None), facts_of(3)) == 5
+
+
+@pytest.mark.parametrize(("rank", "active", "each"), [(32, 8, 4), (33, 8, 4), (4, 8, 1), (16, 1, 16)])
+def test_experts_that_answer_together_share_the_rank(rank, active, each):
+    assert rank_at(rank, place(0, "experts.up"), facts_of(3, active)) == each
+    assert rank_at(rank, place(0, "mlp.up"), facts_of(3, active)) == rank
 
 
 def test_tiers_that_overlap_are_refused(lora):
@@ -69,5 +86,5 @@ def test_a_rank_that_makes_no_sense_is_refused_by_name(lora, rank):
 def test_a_tiered_adapter_has_its_ranks_at_every_place(load, lora):
     facts = load("gpt2").facts
     found = places_of(lora(rank={"kind": "tiered", "bottom": 2, "middle": 3, "top": 5}), facts)
-    assert {place.layer: spec.resolved_rank for place, _, spec in found.values()} == {0: 2, 1: 3, 2: 5}
+    assert {here.place.layer: here.spec.resolved_rank for here in found.values()} == {0: 2, 1: 3, 2: 5}
     assert len(found) == 12

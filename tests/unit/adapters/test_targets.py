@@ -2,7 +2,8 @@
 
 import pytest
 
-from graftwork.adapters.adapter import places_of
+from graftwork.adapters.asked import places_of
+from graftwork.adapters.method import METHODS
 from graftwork.adapters.targets import select
 from graftwork.base.load import facts_from_config
 from graftwork.core.errors import SpecError
@@ -48,20 +49,20 @@ def facts(folder_of):
 
 @pytest.mark.parametrize(("family", "target", "ends"), CASES, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_role_or_pattern_means_these_layers(facts, lora, family, target, ends):
-    found = [place.name for place in select(lora(targets=[target]), facts(family))]
+    found = [place.name for place in select(lora(targets=[target]), METHODS["lora"], facts(family))]
     expected = {p.name for p in facts(family).places for end in ends if p.name.endswith(f".{end}")}
     assert set(found) == expected
     assert len(found) == 3 * len(ends)
 
 
 def test_places_come_in_the_order_of_the_base_whatever_the_order_asked(facts, lora):
-    found = select(lora(targets=["down_proj", "q_proj", "q_proj"]), facts())
+    found = select(lora(targets=["down_proj", "q_proj", "q_proj"]), METHODS["lora"], facts())
     in_order = [p for p in facts().places if p.name.endswith(("q_proj", "down_proj"))]
     assert list(found) == in_order
 
 
 def test_one_layer_by_its_whole_name(facts, lora):
-    (found,) = select(lora(targets=["model.layers.2.mlp.up_proj"]), facts())
+    (found,) = select(lora(targets=["model.layers.2.mlp.up_proj"]), METHODS["lora"], facts())
     assert (found.layer, found.role, found.in_features, found.out_features) == (2, "mlp.up", 32, 48)
 
 
@@ -81,12 +82,12 @@ def test_one_layer_by_its_whole_name(facts, lora):
     ids=str,
 )
 def test_depths_are_a_list_or_a_share_of_the_stack(facts, lora, layers, expected):
-    assert {place.layer for place in select(lora(layers=layers), facts())} == expected
+    assert {place.layer for place in select(lora(layers=layers), METHODS["lora"], facts())} == expected
 
 
 def refusal(asked, facts):
     with pytest.raises(SpecError) as raised:
-        select(asked, facts)
+        select(asked, METHODS["lora"], facts)
     return str(raised.value)
 
 
@@ -161,5 +162,5 @@ def test_experts_that_are_no_linear_layers_are_refused(facts, lora):
 
 def test_the_selection_is_left_behind_when_a_spec_is_resolved(facts, lora):
     found = places_of(lora(targets=["q_proj"], layers=[0], alpha=3.0), facts())
-    (spec,) = [spec for _, _, spec in found.values()]
+    (spec,) = [here.spec for here in found.values()]
     assert (spec.targets, spec.layers, spec.resolved_rank, spec.alpha) == (("all",), None, 4, 3.0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from graftwork.adapters.form import Frozen, LinearForm, Memo
 from graftwork.adapters.method import METHODS, Method, Params, Shapes
 from graftwork.adapters.ranks import RankPlan
 from graftwork.adapters.targets import LinearSpec
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 class LowRank(LinearSpec):
     """What every low-rank method is asked."""
 
-    rank: RankPlan = 16
+    rank: RankPlan = Field(
+        default=16, examples=[3, {"kind": "uniform", "rank": 3}, {"kind": "tiered", "bottom": 1, "middle": 2, "top": 3}]
+    )
     """Directions the update may use: a number, or a plan such as {kind: tiered}. 8 to 64 are usual."""
 
     alpha: float = Field(default=32.0, gt=0, le=1e6)
@@ -68,23 +71,16 @@ def shapes(spec: LowRank, place: LinearPlace) -> Shapes:
     return {"a_RI": (spec.resolved_rank, place.in_features), "b_OR": (place.out_features, spec.resolved_rank)}
 
 
-def init(spec: LoraSpec, weight_OI: Tensor, generator: Generator) -> Params:
+def init(spec: LoraSpec, frozen: Frozen, generator: Generator) -> Params:
     """A as asked, B zero: a fresh adapter changes nothing."""
-    out_features, in_features = weight_OI.shape
+    out_features, in_features = frozen.weight.shape
     a_RI = _started(spec.init, spec.resolved_rank, in_features, generator)
     return {"a_RI": a_RI, "b_OR": a_RI.new_zeros(out_features, spec.resolved_rank)}
 
 
-def apply(spec: LowRank, params: Params, x_NI: Tensor, weight_OI: Tensor, base_NO: Tensor) -> Tensor:
-    """The base's output plus the update, in the type of the input; the product BA is never formed."""
-    a_RI, b_OR = params["a_RI"].to(x_NI.dtype), params["b_OR"].to(x_NI.dtype)
-    return base_NO.addmm(x_NI @ a_RI.T, b_OR.T, alpha=spec.scale)
-
-
-def merge(spec: LowRank, params: Params, weight_OI: Tensor) -> Tensor:
-    """W + s B A, in the type of `weight_OI`."""
-    a_RI, b_OR = params["a_RI"].to(weight_OI.dtype), params["b_OR"].to(weight_OI.dtype)
-    return weight_OI.addmm(b_OR, a_RI, alpha=spec.scale)
+def act(spec: LowRank, params: Params, frozen: Frozen, memo: Memo) -> LinearForm:
+    """The update itself."""
+    return LinearForm(down_RI=params["a_RI"], up_OR=params["b_OR"], scale=spec.scale, dropout=spec.dropout)
 
 
 def _started(how: str, rank: int, in_features: int, generator: Generator) -> Tensor:
@@ -119,7 +115,6 @@ METHODS.add(
         source="https://arxiv.org/abs/2106.09685",
         shapes=shapes,
         init=init,
-        apply=apply,
-        merge=merge,
+        act=act,
     ),
 )
