@@ -55,11 +55,18 @@ def loss_of(bank: AdapterBank, handle: Handle, tokens_BT: Tensor, *, training: b
         for placed in bank[handle].placed.values()
         if placed.method.penalty
     ]
-    return logits.square().mean() + sum(penalties, torch.zeros((), dtype=logits.dtype))
+    loss = logits.square().mean()
+    return loss + torch.stack(penalties).mean() if penalties else loss
 
 
-def evolve(bank: AdapterBank, handle: Handle, tokens_BT: Tensor, num_steps: int, rate: float = 0.05) -> Adapter:
-    """Train by plain gradient descent with everything that its methods do between steps; the adapter that is kept."""
+def evolve(
+    bank: AdapterBank, handle: Handle, tokens_BT: Tensor, num_steps: int, rate: float = 0.05, of: int | None = None
+) -> Adapter:
+    """Train by plain gradient descent with everything that its methods do between steps; the adapter that is kept.
+
+    Args:
+        of: steps of the whole training; as many as are done when absent.
+    """
     adapter, params = bank[handle], leaves(bank, handle)
     parts = {here.part: [] for here in adapter.placed.values()}
     for key, here in adapter.placed.items():
@@ -78,7 +85,7 @@ def evolve(bank: AdapterBank, handle: Handle, tokens_BT: Tensor, num_steps: int,
         for (spec, placed, evolution), state in zip(evolving, states, strict=True):
             grads = {k: {n: t.grad for n, t in h.params.items() if t.grad is not None} for k, h in placed.items()}
             with torch.no_grad():
-                evolution.step(spec, placed, grads, state, Moment(step=step, num_steps=num_steps))
+                evolution.step(spec, placed, grads, state, Moment(step=step, num_steps=of or num_steps))
         for tensor in params.values():
             tensor.grad = None
     kept = dict(adapter.placed)

@@ -54,6 +54,11 @@ class Placed:
         return self.method.act(self.spec, self.params, frozen, self.memo)
 
     @property
+    def is_gathered(self) -> bool:
+        """Whether it acts at one expert of a list: a layer that sees the tokens sent to it, and not whose they are."""
+        return self.method.site == "linear" and self.place.role.startswith("experts.")
+
+    @property
     def hooks(self) -> tuple[str, ...]:
         """The kinds of hook that it needs at its place."""
         gains_input = self.method.gains_input(self.spec, self.place)
@@ -78,6 +83,11 @@ class Adapter:
         for here in self.placed.values():
             found[here.place.name] = (*found.get(here.place.name, ()), here)
         return found
+
+    @cached_property
+    def gathered(self) -> frozenset[str]:
+        """Names of its places whose layers see tokens gathered from all over the batch."""
+        return frozenset(here.place.name for here in self.placed.values() if here.is_gathered)
 
     def at(self, place: str) -> tuple[Placed, ...]:
         """What acts at a place, in order."""

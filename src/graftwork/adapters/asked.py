@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from graftwork.adapters.method import METHODS, Method
-from graftwork.adapters.ranks import rank_at
-from graftwork.adapters.targets import SELECTIONS, select
+from graftwork.adapters.ranks import Capacity, rank_at, settled
+from graftwork.adapters.targets import SELECTIONS, CacheSpec, EmbeddingSpec, select
 from graftwork.core.errors import Problem, SpecError
 from graftwork.core.spec import Spec, parse, plain
 
@@ -54,29 +55,58 @@ def parts_of(spec: Spec) -> tuple[Spec, ...]:
     return spec.parts if isinstance(spec, Combined) else (spec,)
 
 
+def positions_in_front(spec: Spec) -> int:
+    """Positions that a request puts in front of the tokens of every row: what the base's context is shorter by."""
+    return sum(part.positions for part in parts_of(spec) if isinstance(part, CacheSpec | EmbeddingSpec))
+
+
 def resolved(spec: Spec, place: Place, facts: BaseFacts) -> Spec:
-    """`spec` as it holds at `place`: a rank plan becomes this place's rank, the selection is left behind."""
-    raw = {k: v for k, v in plain(spec).items() if not _selects(spec, k)}
-    if "rank" in raw:
-        raw["rank"] = rank_at(spec.rank, place, facts)  # type: ignore[attr-defined]
-    return parse(type(spec), raw)
+    """`spec` as it holds at `place`: a rank plan becomes this place's rank, the selection is left behind.
+
+    Raises:
+        SpecError: what it asks for cannot hold there.
+    """
+    plan: Any = getattr(spec, "rank", None)
+    if isinstance(plan, Capacity):  # the others say what holds here without a look at the other places
+        plan = _settled(spec, select(spec, METHODS[spec.method], facts), facts)  # type: ignore[attr-defined]
+    return _with_plan(spec, plan, place, facts)
 
 
 def places_of(spec: Spec, facts: BaseFacts) -> dict[str, Asked]:
     """Where `spec` attaches and what holds there, by key, without making a tensor.
 
     Raises:
-        SpecError: a target matches nothing.
+        SpecError: a target matches nothing, or a rank plan does not fit the places; all that is wrong.
     """
     found = {}
     for part, one in enumerate(parts_of(spec)):
         method = METHODS[one.method]  # type: ignore[attr-defined]
-        for place in select(one, method, facts):
+        chosen = select(one, method, facts)
+        plan = _settled(one, chosen, facts)
+        for place in chosen:
             here = method.experts if method.site == "linear" and hasattr(place, "num_experts") else method
             assert here is not None
             key = f"{part}:{place.name}" if part else place.name
-            found[key] = Asked(place=place, method=here, spec=resolved(one, place, facts), part=part)
+            found[key] = Asked(place=place, method=here, spec=_with_plan(one, plan, place, facts), part=part)
     return found
+
+
+def _settled(spec: Spec, places: Sequence[Place], facts: BaseFacts) -> Any:
+    """The rank plan that holds at each place for itself; None for a method without rank."""
+    try:
+        return settled(spec.rank, places, facts) if "rank" in type(spec).model_fields else None  # type: ignore[attr-defined]
+    except SpecError as error:
+        raise SpecError(replace(p, path=f"adapter.rank.{p.path}") for p in error.problems) from error
+
+
+def _with_plan(spec: Spec, plan: Any, place: Place, facts: BaseFacts) -> Spec:
+    raw = {k: v for k, v in plain(spec).items() if not _selects(spec, k)}
+    if "rank" in raw:
+        raw["rank"] = rank_at(plan, place, facts)
+    try:
+        return parse(type(spec), raw)
+    except SpecError as error:
+        raise SpecError(replace(p, path=f"adapter.{p.path}") for p in error.problems) from error
 
 
 def _selects(spec: Spec, field: str) -> bool:

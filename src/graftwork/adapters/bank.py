@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,19 +13,24 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import torch
+
 from graftwork.adapters import files
 from graftwork.adapters.adapter import Adapter, fresh
+from graftwork.adapters.budget import Kept, to_evict
 from graftwork.adapters.route import Owner, Route, Unit, segments
 from graftwork.adapters.sites import HOOKS
 from graftwork.adapters.sites.frozen import FrozenModule
-from graftwork.core.errors import IntegrityError, NotFoundError
+from graftwork.base.facts import same_input
+from graftwork.base.load import Base
+from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError
 
 if TYPE_CHECKING:
     from torch import nn
-    from torch.utils.hooks import RemovableHandle
 
+    from graftwork.adapters.sites.hook import Removable
+    from graftwork.base.any_model import Host
     from graftwork.base.facts import Place
-    from graftwork.base.load import Base
     from graftwork.core.spec import Spec
 
 
@@ -43,6 +49,11 @@ Row = Handle | Sequence[Handle] | None
 class AdapterBank:
     """Adapters on one base.
 
+    Attributes:
+        budget_bytes: most bytes of tensors that it holds; None for no limit. To put one more in, the least recently
+            routed leave that no route holds and nobody pinned.
+        evicted: those that left so, in order. Whoever keeps watch takes them off the list.
+
     The base's modules are hooked while an adapter needs them and untouched else. Nothing is global: which adapter acts
     is said by the route of the moment, in the thread that asked.
 
@@ -52,17 +63,30 @@ class AdapterBank:
     ...     logits_BTV = base.model(**batch).logits
     """
 
-    def __init__(self, base: Base) -> None:
-        self.base = base
+    def __init__(self, base: Host, *, budget_bytes: int | None = None) -> None:
+        self.host = base
+        self.budget_bytes = budget_bytes
+        self.evicted: list[Handle] = []
         self._modules: dict[str, nn.Module] = dict(base.model.named_modules())
-        self._frozen: dict[str, FrozenModule] = {}
+        self._frozen: dict[Place, FrozenModule] = {}
+        self._beside: dict[str, tuple[FrozenModule, ...]] = {}
         self._adapters: dict[Handle, Adapter] = {}
+        self._bytes: dict[Handle, int] = {}  # the least recently routed first
+        self._pinned: set[Handle] = set()
         self._holders: Counter[Adapter] = Counter()
         self._needed: Counter[tuple[str, str]] = Counter()
-        self._hooks: dict[tuple[str, str], list[RemovableHandle]] = {}
+        self._hooks: dict[tuple[str, str], Sequence[Removable]] = {}
         self._lock = Lock()
         self._numbers = itertools.count(1)
         self._route: ContextVar[Route | None] = ContextVar("route", default=None)
+
+    @property
+    def base(self) -> Base:
+        """The base, where it is a language model with a tokenizer. Raises SpecError where it is any other."""
+        if not isinstance(self.host, Base):
+            expected = "a language model loaded with its tokenizer"
+            raise SpecError([Problem("base", self.host.ref, expected, "Any other model is at `bank.host`.")])
+        return self.host
 
     def __len__(self) -> int:
         return len(self._adapters)
@@ -72,6 +96,10 @@ class AdapterBank:
 
     def __getitem__(self, handle: Handle) -> Adapter:
         if handle not in self._adapters:
+            if handle in self.evicted:
+                raise NotFoundError(
+                    f"adapter {handle.name} ({handle.number}) was evicted to make room for another. Put it in again."
+                )
             held = ", ".join(f"{h.name} ({h.number})" for h in self._adapters) or "none"
             raise NotFoundError(f"adapter {handle.name} ({handle.number}) is not in this bank. There are: {held}.")
         return self._adapters[handle]
@@ -82,9 +110,17 @@ class AdapterBank:
 
     def frozen(self, place: Place) -> FrozenModule:
         """What of the base stands at a place."""
-        if place.name not in self._frozen:
-            self._frozen[place.name] = FrozenModule(place, self._modules[getattr(place, "module", place.name)])
-        return self._frozen[place.name]
+        if place not in self._frozen:
+            self._frozen[place] = FrozenModule(place, self._modules[_hooked(place)])
+        return self._frozen[place]
+
+    def beside(self, place: Place) -> tuple[FrozenModule, ...]:
+        """The linear layers that usually see the same input as the one at `place`, itself among them."""
+        if place.name not in self._beside:
+            for places in same_input(self.host.facts.places):
+                together = tuple(map(self.frozen, places))
+                self._beside.update((one.name, together) for one in places)
+        return self._beside[place.name]
 
     def route_now(self) -> Route | None:
         """The route in force in this thread."""
@@ -92,55 +128,102 @@ class AdapterBank:
 
     def fresh(self, spec: Spec, *, seed: int, name: str = "fresh") -> Handle:
         """Make a new adapter and put it in. Raises SpecError when a target matches nothing."""
-        dtype = self.base.model.dtype
+        dtype = self.host.model.dtype
         trained = dtype if dtype.itemsize > 4 else None  # float32 masters, or float64 with a float64 base
         made = fresh(
             spec,
-            self.base.facts,
+            self.host.facts,
             self.frozen,
             seed=seed,
-            device=self.base.device,
+            device=self.host.device,
             **({"dtype": trained} if trained else {}),
         )
         return self.add(made, name=name)
 
     def load(self, folder: Path | str, *, name: str | None = None) -> Handle:
         """Read an adapter from `folder`, strictly, and put it in. Raises as `files.read_adapter` does."""
-        adapter = files.read_adapter(Path(folder), self.base).adapter
+        adapter = files.read_adapter(Path(folder), self.host).adapter
         return self.add(adapter, name=name or Path(folder).name)
 
     def add(self, adapter: Adapter, *, name: str) -> Handle:
-        """Put `adapter` in. Raises IntegrityError, and changes nothing, when the base has no such places."""
-        facts = self.base.facts
+        """Put `adapter` in, or change nothing.
+
+        Raises:
+            IntegrityError: the base has no such places.
+            SpecError: the base computes in a way that a method cannot act on.
+            CapacityError: there is no room for it, and none can be made.
+        """
+        facts = self.host.facts
         known = {site: set(facts.at(site)) for site in {here.method.site for here in adapter.placed.values()}}
         if strange := [h.place.name for h in adapter.placed.values() if h.place not in known[h.method.site]]:
             raise IntegrityError(
                 f"adapter {name!r} belongs to another base: this one has no {strange[0]} of its shape."
             )
-        handle = Handle(next(self._numbers), name)
+        found = (p for h in adapter.placed.values() for kind in h.hooks for p in HOOKS[kind].problems(self, h))
+        if problems := list(dict.fromkeys(found)):
+            raise SpecError(problems)
+        handle, needed_bytes = Handle(next(self._numbers), name), adapter.num_bytes
         with self._lock:
+            self._make_room(needed_bytes)
             self._adapters = {**self._adapters, handle: adapter}
+            self._bytes[handle] = needed_bytes
             self._hold(adapter)
         return handle
+
+    def pin(self, handle: Handle) -> None:
+        """Never evict it until it is unpinned."""
+        with self._lock:
+            self[handle]
+            self._pinned.add(handle)
+
+    def unpin(self, handle: Handle) -> None:
+        """Let it be evicted again."""
+        with self._lock:
+            self._pinned.discard(handle)
+
+    def _make_room(self, needed_bytes: int) -> None:
+        """Evict what must leave, or raise CapacityError and change nothing. Called with the lock."""
+        if self.budget_bytes is None:
+            return
+        kept = [
+            Kept(
+                handle=handle,
+                num_bytes=num_bytes,
+                is_free_to_go=handle not in self._pinned and self._holders[self._adapters[handle]] == 1,
+            )
+            for handle, num_bytes in self._bytes.items()
+        ]
+        for handle in to_evict(needed_bytes, self.budget_bytes, kept):
+            self._take_out(handle)
+            self.evicted.append(handle)
 
     def remove(self, handle: Handle) -> None:
         """Take an adapter out. A route that holds it goes on with it, and no new one can be made."""
         with self._lock:
-            adapter = self[handle]
-            self._adapters = {h: a for h, a in self._adapters.items() if h != handle}
-            self._let_go(adapter)
+            self._take_out(handle)
+
+    def _take_out(self, handle: Handle) -> None:
+        """Called with the lock."""
+        adapter = self[handle]
+        self._adapters = {h: a for h, a in self._adapters.items() if h != handle}
+        del self._bytes[handle]
+        self._pinned.discard(handle)
+        self._let_go(adapter)
 
     def _hold(self, adapter: Adapter) -> None:
         """One more that needs `adapter`: the bank, or a route. Called with the lock."""
         self._holders[adapter] += 1
         if self._holders[adapter] > 1:
             return
+        before = len(self._hooks)
         for here in adapter.placed.values():
             for kind in here.hooks:
-                key = kind, here.place.name
+                key = kind, _hooked(here.place)
                 self._needed[key] += 1
                 if self._needed[key] == 1:
                     self._hooks[key] = HOOKS[kind].attach(self, here.place)
+        if len(self._hooks) > before:
+            _forget_what_is_compiled()
 
     def _let_go(self, adapter: Adapter) -> None:
         """One fewer; when it was the last, hooks that no other adapter needs are gone. Called with the lock."""
@@ -150,7 +233,7 @@ class AdapterBank:
         del self._holders[adapter]
         for here in adapter.placed.values():
             for kind in here.hooks:
-                key = kind, here.place.name
+                key = kind, _hooked(here.place)
                 self._needed[key] -= 1
                 if not self._needed[key]:
                     del self._needed[key]
@@ -187,6 +270,8 @@ class AdapterBank:
     def _routed(self, rows: Sequence[Row], lengths: list[int], *, unit: Unit, training: bool) -> Iterator[Route]:
         with self._lock:
             owners = [self._owner(row) for row in rows]
+            for handle in {handle: None for row in rows for handle in _handles(row)}:
+                self._bytes[handle] = self._bytes.pop(handle)  # to the end: the most recently routed
             route = Route(segments(owners, lengths), unit=unit, training=training)
             held = {adapter: None for owner in owners for adapter in owner}
             for adapter in held:
@@ -200,9 +285,26 @@ class AdapterBank:
                     self._let_go(adapter)
 
     def _owner(self, row: Row) -> Owner:
-        if row is None:
-            return ()
-        return (self[row],) if isinstance(row, Handle) else tuple(self[handle] for handle in row)
+        return tuple(self[handle] for handle in _handles(row))
+
+
+def _handles(row: Row) -> tuple[Handle, ...]:
+    if row is None:
+        return ()
+    return (row,) if isinstance(row, Handle) else tuple(row)
+
+
+def _hooked(place: Place) -> str:
+    """The module that holds a place; projections of experts share theirs."""
+    name: str = getattr(place, "module", place.name)
+    return name
+
+
+def _forget_what_is_compiled() -> None:
+    """Have a base that `torch.compile` has traced traced again: it looks at the hooks of that moment alone, and would
+    pass over those that came later without a word."""
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
 
 
 class Entered:

@@ -7,8 +7,12 @@ by name, so that a checkpoint holds it and a resumed run goes on as if never sto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from graftwork.adapters.asked import parts_of
+from graftwork.adapters.method import METHODS
+from graftwork.core.errors import Problem
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,13 +43,29 @@ class Evolution:
     """What a method does between steps.
 
     Attributes:
-        check: what is wrong with a spec for a training of so many steps: problems, none if it fits.
-        begin: the state before the first step.
-        step: called after each optimizer step, before its gradients are cleared; changes params and state in place.
-        finish: places as they are kept after the last step, say with the rank that each was given.
+        check: `check(spec, num_steps)`: what is wrong with a spec for a training of so many steps, with paths from the
+            spec's own root; nothing if it fits.
+        begin: `begin(spec, placed)`: the state before the first step. Names and shapes stay as they are from then on. A
+            resumed run begins too, and then gets back the numbers that a checkpoint holds.
+        step: `step(spec, placed, gradients, state, moment)`: called after each optimizer step, without gradients being
+            recorded and before those of the step are cleared. Changes params and state in place.
+        finish: `finish(spec, placed)`: places as they are kept after the last step, say with the rank that each was
+            given. What it needs to know is in the params; a place it leaves out is gone.
     """
 
-    check: Callable[[Spec, int], list[object]]
-    begin: Callable[[Spec, Mapping[str, Placed]], State]
-    step: Callable[[Spec, Mapping[str, Placed], Gradients, State, Moment], None]
-    finish: Callable[[Spec, Mapping[str, Placed]], Mapping[str, Placed]]
+    check: Callable[..., list[Problem]]
+    begin: Callable[..., State]
+    step: Callable[..., None]
+    finish: Callable[..., Mapping[str, Placed]]
+
+
+def schedule_problems(spec: Spec, num_steps: int) -> list[Problem]:
+    """What is wrong with a request for an adapter in a training of `num_steps`, all of it, with paths of a recipe."""
+    parts = parts_of(spec)
+    found = []
+    for number, part in enumerate(parts):
+        evolution = METHODS[part.method].evolution  # type: ignore[attr-defined]
+        path = f"adapter.parts[{number}]" if len(parts) > 1 else "adapter"
+        told = evolution.check(part, num_steps) if evolution else []
+        found += [replace(problem, path=f"{path}.{problem.path}") for problem in told]
+    return found

@@ -31,7 +31,7 @@ class FileForm:
 
     Attributes:
         name: `peft_type` in the config.
-        holds: whether this form can hold an adapter whose places all have such methods, by their names.
+        holds: whether this form can hold an adapter.
         config: the config of an adapter on a base that its user calls so.
         asked: what a config says holds at each place, by key. Raises SpecError with all that is wrong. It is given the
             header of the tensors, and what the card says was asked, None without one.
@@ -41,7 +41,7 @@ class FileForm:
     """
 
     name: str
-    holds: Callable[[frozenset[str]], bool]
+    holds: Callable[[Adapter], bool]
     config: Callable[[Adapter, BaseFacts, str], dict[str, Any]]
     asked: Callable[[Mapping[str, Any], BaseFacts, Header, Spec | None], AskedByKey]
     names: Callable[[AskedByKey], Header]

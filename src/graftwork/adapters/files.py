@@ -1,8 +1,8 @@
 """Adapter folders: PEFT's `adapter_config.json` and `adapter_model.safetensors`, and our card beside them.
 
 Reading is strict: every tensor in the file must have a place and every place its tensors, with the right shapes and
-finite
-numbers. Nothing is unpickled and no code named in a file is imported.
+finite numbers. Nothing is unpickled, no code named in a file is imported, and no more memory is taken than the base's
+own layers and the ranks that were asked for need. A link is followed, as in the caches of other tools.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from graftwork.adapters.adapter import Adapter, Placed
@@ -24,13 +24,19 @@ from graftwork.adapters.file_form import CONFIG, FORMS, TENSORS, AskedByKey, Fil
 from graftwork.adapters.forms import LIKELIEST
 from graftwork.adapters.method import METHODS
 from graftwork.adapters.wanted import parse_adapter_spec
-from graftwork.base.fingerprint import safetensors_header
-from graftwork.base.load import DTYPES, Base
+from graftwork.base.any_model import Host
+from graftwork.base.fingerprint import TensorEntry, safetensors_header
 from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, Problem, SpecError
-from graftwork.core.files import read_json, write_bytes, write_json
+from graftwork.core.files import read_foreign_json, write_bytes, write_json
 from graftwork.core.spec import Spec, parse, plain
 
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
+JSON_LIMIT_BYTES = 16_000_000
+HEADER_LIMIT_BYTES = 16_000_000
+"""A header of a hundred thousand tensors has fewer."""
+
+FLOATS = {"F64", "F32", "F16", "BF16"}
+"""Number formats that are read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +47,7 @@ class Loaded:
     card: Card | None
 
 
-def write_adapter(folder: Path, adapter: Adapter, base: Base, provenance: Mapping[str, Any]) -> Card:
+def write_adapter(folder: Path, adapter: Adapter, base: Host, provenance: Mapping[str, Any]) -> Card:
     """Write `adapter` as a new folder, whole or not at all, in the form that most other tools can read.
 
     A method that other tools know only as the plain LoRA it comes to is written as that LoRA.
@@ -51,8 +57,7 @@ def write_adapter(folder: Path, adapter: Adapter, base: Base, provenance: Mappin
     """
     if folder.exists():
         raise ConflictError(f"{folder} is there already. Choose another name or move it away.")
-    written = exchangeable(adapter)
-    form = _form_for(written)
+    form, written = _form_for(adapter)
     card = Card(
         spec=dict(plain(adapter.spec)) if adapter.spec else None,
         base=note(base.ref, base.fingerprint),
@@ -95,7 +100,7 @@ def read_card(folder: Path) -> Card | None:
     if not (folder / CARD).is_file():
         return None
     try:
-        card = parse(Card, read_json(folder / CARD))
+        card = parse(Card, read_foreign_json(folder / CARD, limit_bytes=JSON_LIMIT_BYTES))
         if card.spec is not None:
             parse_adapter_spec(card.spec)
         return card
@@ -103,7 +108,7 @@ def read_card(folder: Path) -> Card | None:
         raise IntegrityError(f"{folder / CARD} is not as it was written:\n{error}") from error
 
 
-def read_adapter(folder: Path, base: Base) -> Loaded:
+def read_adapter(folder: Path, base: Host) -> Loaded:
     """Read the adapter in `folder` for `base`, whole or not at all.
 
     Raises:
@@ -116,11 +121,12 @@ def read_adapter(folder: Path, base: Base) -> Loaded:
         refuse_other_base(card, base.ref, base.fingerprint, str(folder))
     asked = parse_adapter_spec(card.spec) if card and card.spec else None
     form, config = _form_of(folder)
-    header = {name: entry.shape for name, entry in safetensors_header(folder / TENSORS).items()}
+    entries = safetensors_header(folder / TENSORS, limit_bytes=HEADER_LIMIT_BYTES)
+    header = {name: entry.shape for name, entry in entries.items()}
     found = form.asked(config, base.facts, header, asked)
     if asked is not None and not _as_asked(found, asked, base):
         raise IntegrityError(f"{folder}: {CARD} asks for other places or ranks than {CONFIG} has. Restore it.")
-    tensors = _tensors(folder / TENSORS, header, form.names(found))
+    tensors = _tensors(folder / TENSORS, entries, form.names(found))
     params = form.unpack(found, tensors)
     adapter = Adapter(spec=asked, placed={key: _placed(here, params[key], base) for key, here in found.items()})
     if card and (digest := adapter.digest()) != card.digest:
@@ -128,13 +134,17 @@ def read_adapter(folder: Path, base: Base) -> Loaded:
     return Loaded(adapter=adapter, card=card)
 
 
-def _form_for(adapter: Adapter) -> FileForm:
-    methods = frozenset(here.method.name for here in adapter.placed.values())
-    return next(FORMS[name] for name in LIKELIEST if FORMS[name].holds(methods))
+def _form_for(adapter: Adapter) -> tuple[FileForm, Adapter]:
+    """The likeliest form that holds `adapter`, and the adapter as that form holds it."""
+    for name in LIKELIEST:
+        for version in (adapter, exchangeable(adapter)):
+            if FORMS[name].holds(version):
+                return FORMS[name], version
+    raise SpecError([Problem("adapter", None, "an adapter that one form of folder can hold")])
 
 
 def _form_of(folder: Path) -> tuple[FileForm, Mapping[str, Any]]:
-    config = read_json(folder / CONFIG)
+    config = read_foreign_json(folder / CONFIG, limit_bytes=JSON_LIMIT_BYTES)
     if not isinstance(config, dict):
         raise IntegrityError(f"{folder / CONFIG} is no mapping.")
     kind = config.get("peft_type")
@@ -144,7 +154,7 @@ def _form_of(folder: Path) -> tuple[FileForm, Mapping[str, Any]]:
     return FORMS[kind], config
 
 
-def _as_asked(found: AskedByKey, asked: Spec, base: Base) -> bool:
+def _as_asked(found: AskedByKey, asked: Spec, base: Host) -> bool:
     """Whether a folder holds what its card asks for: the same places, and the same specs where they are settled
     before training."""
     meant = places_of(asked, base.facts)
@@ -154,29 +164,43 @@ def _as_asked(found: AskedByKey, asked: Spec, base: Base) -> bool:
     )
 
 
-def _tensors(path: Path, found: Header, expected: Header) -> dict[str, Tensor]:
+def _tensors(path: Path, entries: Mapping[str, TensorEntry], expected: Header) -> dict[str, Tensor]:
+    found = {name: entry.shape for name, entry in entries.items()}
     complaints = [f"{name} is missing" for name in expected if name not in found]
-    complaints += [f"{name} belongs to no place that the config names" for name in found if name not in expected]
+    # an empty tensor says nothing: PEFT writes them for layers of which AdaLoRA has kept no direction
+    extra = [name for name, shape in found.items() if name not in expected and 0 not in shape]
+    complaints += [f"{_shown(name)} belongs to no place that the config names" for name in extra]
     complaints += [
         f"{name} has shape {found[name]}, its place needs {shape}"
         for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
+    complaints += [
+        f"{_shown(name)} is {_shown(entry.dtype)}, expected one of {', '.join(sorted(FLOATS))}"
+        for name, entry in entries.items()
+        if entry.dtype not in FLOATS
+    ]
     if complaints:
         more = f" and {len(complaints) - 5} more" if len(complaints) > 5 else ""
         raise IntegrityError(f"{path} does not fit this base: {'; '.join(complaints[:5])}{more}. Nothing was loaded.")
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        tensors: dict[str, Tensor] = load(path.read_bytes())
     except SafetensorError as error:
         raise IntegrityError(f"{path} is broken: {error}. Fetch it again.") from error
-    if odd := [n for n, t in tensors.items() if t.dtype not in DTYPES.values()]:
-        raise IntegrityError(f"{path}: {odd[0]} is {tensors[odd[0]].dtype}, expected {', '.join(DTYPES)}.")
+    if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != found:
+        raise IntegrityError(f"{path} says two things of its tensors, or was changed meanwhile. Fetch it again.")
     if bad := [n for n, t in tensors.items() if not t.isfinite().all()]:
         raise IntegrityError(f"{path}: {bad[0]} holds values that are not finite numbers. Nothing was loaded.")
     return tensors
 
 
-def _placed(here: Asked, params: Mapping[str, Tensor], base: Base) -> Placed:
+def _shown(name: str) -> str:
+    """A name from a file, safe to print and not too long."""
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name[:200])
+    return safe if len(name) <= 200 else f"{safe} ... ({len(name)} characters)"
+
+
+def _placed(here: Asked, params: Mapping[str, Tensor], base: Host) -> Placed:
     on_device = {param: _trainable_type(tensor).to(base.device) for param, tensor in params.items()}
     return Placed(place=here.place, method=here.method, spec=here.spec, params=on_device, part=here.part)
 

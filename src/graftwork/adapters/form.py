@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +58,15 @@ class Frozen(Protocol):
         ...
 
     @property
+    def stored(self) -> Tensor:
+        """The weight as it is stored, whatever its form: what `Memo` is told that a value depends on."""
+        ...
+
+    def looked_up(self, tokens_P: Tensor) -> Tensor:
+        """What a table of embeddings gives for tokens: rows_PH."""
+        ...
+
+    @property
     def bias_O(self) -> Tensor | None:
         """The bias of a linear layer."""
         ...
@@ -64,6 +74,8 @@ class Frozen(Protocol):
 
 class Memo:
     """Values computed from tensors, kept until one of the tensors is changed in place or is another.
+
+    The tensors themselves are not kept alive by it.
 
     >>> import torch
     >>> memo, tensor = Memo(), torch.ones(2)
@@ -77,14 +89,14 @@ class Memo:
     __slots__ = ("_kept",)
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[list[tuple[Tensor, int]], Any]] = {}
+        self._kept: dict[str, tuple[list[tuple[ref[Tensor], int]], Any]] = {}
 
     def of(self, name: str, tensors: list[Tensor], compute: Callable[[], Any]) -> Any:
         """`compute()`, or what it gave when `tensors` were last as they are now. The value must carry no gradient."""
         kept = self._kept.get(name)
-        versions = [(tensor, tensor._version) for tensor in tensors]
-        if kept and all(a is b and was == now for (a, was), (b, now) in zip(kept[0], versions, strict=True)):
+        versions = [tensor._version for tensor in tensors]
+        if kept and all(a() is b and was == now for (a, was), b, now in zip(kept[0], tensors, versions, strict=True)):
             return kept[1]
         value = compute()
-        self._kept[name] = versions, value
+        self._kept[name] = list(zip(map(ref, tensors), versions, strict=True)), value
         return value

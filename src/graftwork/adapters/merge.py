@@ -6,6 +6,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.form import LinearForm
 from graftwork.adapters.sites.frozen import FrozenModule
 from graftwork.core.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from graftwork.base.facts import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,18 +47,26 @@ def merged_model(model: nn.Module, adapter: Adapter) -> nn.Module:
     unmergeable = sorted({here.method.name for here in adapter.placed.values() if not here.method.merges})
     if unmergeable:
         raise SpecError(Problem("adapter.method", name, "a method that can be merged") for name in unmergeable)
-    whole = copy.deepcopy(model, {id(hooks): OrderedDict() for m in model.modules() for hooks in _hooks(m)})
-    theirs, ours = dict(model.named_modules()), dict(whole.named_modules())
+    whole = copied(model)
     with torch.no_grad():
         for place in {here.place.name: here.place for here in adapter.placed.values()}.values():
-            module = getattr(place, "module", place.name)
-            frozen, merged = FrozenModule(place, theirs[module]), FrozenModule(place, ours[module])
+            frozen, merged = frozen_at(model, place), frozen_at(whole, place)
             forms = [here.form(frozen) for here in adapter.at(place.name)]
             weight, bias_O = merged.weight, merged.bias_O
             weight.copy_(merged_weight(forms, weight if weight.dtype == torch.float64 else weight.float()))
             if bias_O is not None:
                 bias_O.copy_(merged_bias(forms, bias_O))
     return whole
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy of `model` without the hooks of any bank."""
+    return copy.deepcopy(model, {id(hooks): OrderedDict() for m in model.modules() for hooks in _hooks(m)})
+
+
+def frozen_at(model: nn.Module, place: Place) -> FrozenModule:
+    """What of `model` stands at a place."""
+    return FrozenModule(place, model.get_submodule(getattr(place, "module", place.name)))
 
 
 def merged_weight(forms: Sequence[LinearForm], weight: Tensor) -> Tensor:
@@ -77,10 +89,20 @@ def merged_weight(forms: Sequence[LinearForm], weight: Tensor) -> Tensor:
 
 def merged_bias(forms: Sequence[LinearForm], bias_O: Tensor) -> Tensor:
     """The bias beside `merged_weight`."""
+    gain_O = bias_gain(forms)
+    return bias_O if gain_O is None else bias_O * gain_O.to(bias_O.dtype)
+
+
+def bias_gain(forms: Sequence[LinearForm]) -> Tensor | None:
+    """What the layer's bias is multiplied by; None for nothing. A gain that spares the layer's own bias still reaches
+    what an earlier one has added to it or taken from it."""
+    whole_O: Tensor | None = None
     for form in forms:
         if form.gain_O is not None and form.gains_bias:
-            bias_O = bias_O * form.gain_O.to(bias_O.dtype)
-    return bias_O
+            whole_O = form.gain_O if whole_O is None else whole_O * form.gain_O
+        elif form.gain_O is not None and whole_O is not None:
+            whole_O = (whole_O - 1) * form.gain_O + 1
+    return whole_O
 
 
 def _hooks(module: nn.Module) -> tuple[object, ...]:

@@ -10,7 +10,8 @@ The site fixes what `act` is given and gives back:
 | attention_cache | nothing more | keys_PKD and values_PKD put before the others |
 | input_embedding | nothing more | soft tokens_PH put before the others |
 
-`shapes(spec, place)` says every tensor's shape, `init(spec, frozen, generator)` gives float32 starting values.
+`shapes(spec, place)` says every tensor's shape, `init(spec, frozen, generator)` gives float32 starting values, or
+float64 where they are read off float64 weights.
 A spec that reaches these functions is resolved for its place: a rank in it is a whole number.
 """
 
@@ -54,7 +55,8 @@ class Method:
             dense form: `run(spec, params, x_NI, base_NO)`.
         neutral: whether a fresh adapter changes nothing: "exact" bit for bit, "nearly" but for rounding, "no".
         slope: whether its gradient is the slope of what it computes; false where the method holds something constant.
-        penalty: what is added to the loss for one place, a scalar.
+        penalty: `penalty(spec, params)`: a scalar for one place. The mean over the places of its part is added to the
+            loss of every step.
         evolution: what happens to it between steps, over all its places at once.
         plain: the same update as a plain LoRA: resolved spec and params of method `lora`, for tools that know LoRA
             alone.

@@ -85,7 +85,7 @@ FORMS.add(
     TYPE,
     FileForm(
         name=TYPE,
-        holds=lambda methods: True,
+        holds=lambda adapter: adapter.spec is not None,
         config=config_of,
         asked=asked,
         names=names,

@@ -1,87 +1,107 @@
-"""LoRA in PEFT's words: `adapter_config.json` from and to specs resolved per place. Pure.
+"""LoRA in PEFT's words, and what PEFT calls LoRA too: DoRA, and LoRA of fused experts. Pure.
 
-Written for the keys of PEFT 0.21. A key we do not know, or one that asks for something this package would not do, is
-refused: an adapter is loaded whole or not at all.
+Tensors are called `base_model.model.<layer>.lora_A.weight`. PEFT wraps a module of experts once for each of its fused
+tensors, the last one outermost: each one further in has one more `.base_layer` in its name.
+
+Legend: R rank, I in features, O out features, E experts.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from graftwork.adapters.asked import Asked
 from graftwork.adapters.file_form import CONFIG as FILE
-from graftwork.adapters.file_form import FORMS, AskedByKey, FileForm, Header, one_tensor_a_param
-from graftwork.adapters.method import METHODS
-from graftwork.adapters.methods.lora import LoraSpec
-from graftwork.adapters.targets import CLOSED_ROLES
-from graftwork.base.facts import BaseFacts, LinearPlace
-from graftwork.core.errors import Problem, SpecError, did_you_mean
+from graftwork.adapters.file_form import FORMS, AskedByKey, FileForm, Header
+from graftwork.adapters.method import METHODS, Method
+from graftwork.adapters.methods.lora import LowRank
+from graftwork.adapters.peft_config import (
+    PREFIX,
+    ByPattern,
+    Keys,
+    Patterns,
+    Targeted,
+    exactly,
+    matched,
+    named,
+    pattern_problems,
+    places,
+    read,
+    refuse_no_place,
+    short_names,
+    task_type,
+)
+from graftwork.adapters.ranks import MAX_RANK
+from graftwork.adapters.targets import LinearSpec
+from graftwork.base.facts import BaseFacts, ExpertsPlace, LinearPlace
+from graftwork.core.errors import Problem, SpecError
 from graftwork.core.spec import Spec, parse, plain
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from graftwork.adapters.adapter import Adapter
 
-T = TypeVar("T")
-
-PREFIX = "base_model.model."
-TENSOR = {"a_RI": "lora_A.weight", "b_OR": "lora_B.weight"}
-
-WITHOUT_EFFECT = {
-    "peft_version", "base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "fan_in_fan_out",
-    "megatron_core", "qalora_group_size", "runtime_config",
-}  # fmt: skip
-"""Keys that change nothing here. fan_in_fan_out tells how the base stores its weight, which we see for ourselves."""
+TENSOR = {"a_RI": "lora_A.weight", "b_OR": "lora_B.weight", "magnitude_O": "lora_magnitude_vector"}
+EXPERTS_TENSOR = {"a_ERI": "lora_A.weight", "b_EOR": "lora_B.weight"}
 
 OFF = {
-    "bias": "none", "use_dora": False, "lora_bias": False, "modules_to_save": None, "layer_replication": None,
-    "target_parameters": None, "trainable_token_indices": None, "alora_invocation_tokens": None, "arrow_config": None,
-    "use_qalora": False, "use_bdlora": None, "loftq_config": None, "eva_config": None, "corda_config": None,
-    "lora_ga_config": None, "kasa_config": None, "velora_config": None, "monteclora_config": None,
-    "megatron_config": None, "ensure_weight_tying": False,
+    "bias": "none", "lora_bias": False, "layer_replication": None, "trainable_token_indices": None,
+    "alora_invocation_tokens": None, "arrow_config": None, "use_qalora": False, "use_bdlora": None,
+    "loftq_config": None, "eva_config": None, "corda_config": None, "lora_ga_config": None, "kasa_config": None,
+    "velora_config": None, "monteclora_config": None, "megatron_config": None, "ensure_weight_tying": False,
+    "enable_lora": None, "merge_weights": False,
 }  # fmt: skip
-"""Keys that ask for more than plain LoRA, and the value (or anything empty) that asks for nothing."""
+
+KEYS = Keys(
+    # fan_in_fan_out tells how the base stores its weight, which we see for ourselves
+    without_effect=frozenset({"fan_in_fan_out", "megatron_core", "qalora_group_size", "runtime_config"}),
+    off=OFF,
+    more="This asks for more than LoRA on linear layers.",
+    may_be_null=frozenset(
+        {
+            "task_type", "rank_pattern", "alpha_pattern", "exclude_modules", "layers_to_transform", "layers_pattern",
+            "target_parameters",
+        }
+    ),
+)  # fmt: skip
+
+EXPERT_ROLES = ("experts.gate_up", "experts.up", "experts.down")
+"""In the order in which the base holds its fused tensors."""
 
 INITS_THAT_KEEP_THE_BASE = (True, False, "gaussian", "orthogonal", "eva", "true", "false")
 """PEFT's other initialisations change the base's weights, so their tensors mean nothing on the base itself."""
-
-
-MAY_BE_NULL = ("task_type", "rank_pattern", "alpha_pattern", "exclude_modules", "layers_to_transform", "layers_pattern")
-"""Keys that PEFT writes as null when nothing is asked."""
 
 
 def _form(value: object) -> str:
     return {str: "a pattern", int: "a number"}.get(type(value), "a list")
 
 
-Patterns = Annotated[
-    Annotated[str, Tag("a pattern")] | Annotated[tuple[str, ...], Tag("a list")],
-    Discriminator(_form),
-]
 Layers = Annotated[
     Annotated[int, Tag("a number")] | Annotated[tuple[int, ...], Tag("a list")],
     Discriminator(_form),
 ]
 
 
-class PeftLora(Spec):
+Rank = Annotated[int, Field(ge=1, le=MAX_RANK)]
+Alpha = Annotated[float, Field(gt=0, le=1e6)]
+
+
+class PeftLora(Targeted):
     """The keys of PEFT's LoRA config that say what the adapter computes or where."""
 
     peft_type: Literal["LORA"]
     """Says which method this is."""
 
-    task_type: str | None = None
-    """What PEFT wraps the model for; changes nothing here."""
-
-    r: int = Field(default=8, ge=1)
+    r: Rank = 8
     """Rank."""
 
-    lora_alpha: float = Field(default=8.0, gt=0, le=1e6)
+    lora_alpha: Alpha = 8.0
     """Strength."""
 
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -90,17 +110,20 @@ class PeftLora(Spec):
     use_rslora: bool = False
     """Whether the scale is rank-stabilised."""
 
-    rank_pattern: dict[str, int] = Field(default_factory=dict)
+    use_dora: bool = False
+    """Whether the update's magnitude is trained apart."""
+
+    rank_pattern: dict[str, Rank] = Field(default_factory=dict)
     """Ranks of places that a pattern matches."""
 
-    alpha_pattern: dict[str, float] = Field(default_factory=dict)
+    alpha_pattern: dict[str, Alpha] = Field(default_factory=dict)
     """Strengths of places that a pattern matches."""
 
-    target_modules: Patterns
+    target_modules: Patterns = ()
     """Names of layers, or a regular expression."""
 
-    exclude_modules: Patterns = ()
-    """Names of layers to leave out, or a regular expression."""
+    target_parameters: tuple[str, ...] = ()
+    """Names of fused tensors of experts."""
 
     layers_to_transform: Layers | None = None
     """Numbers of the layers to adapt."""
@@ -118,51 +141,91 @@ class PeftLora(Spec):
             hint = "It changes the base's weights; save it from PEFT with path_initial_model_for_weight_conversion."
             expected = "an initialisation that keeps the base"
             problems.append(Problem("init_lora_weights", self.init_lora_weights, expected, hint))
-        for key in ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"):
+        for key in ("layers_pattern", "rank_pattern", "alpha_pattern"):
             value = getattr(self, key)
-            for pattern in [value] if isinstance(value, str) else value:
-                try:
-                    re.compile(pattern)
-                except (re.error, RecursionError) as error:
-                    problems.append(Problem(key, pattern, "a name or a regular expression", str(error)))
+            problems += pattern_problems(key, [value] if isinstance(value, str) else value)
+        if self.target_parameters and (self.use_dora or self.lora_dropout):
+            key = "use_dora" if self.use_dora else "lora_dropout"
+            problems.append(Problem(key, getattr(self, key), "nothing of it with target_parameters, as in PEFT"))
         if problems:
             raise SpecError(problems)
         return self
 
 
+def holds(adapter: Adapter) -> bool:
+    """LoRA or DoRA alone, asked for as one part, with one dropout and one scaling; at experts LoRA without dropout."""
+    found = list(adapter.placed.values())
+    methods = {here.method.name for here in found if isinstance(here.place, LinearPlace)}
+    at_experts = [here for here in found if isinstance(here.place, ExpertsPlace)]
+    settings = {(here.spec.dropout, here.spec.scaling) for here in found if isinstance(here.spec, LowRank)}
+    return (
+        all(isinstance(here.spec, LowRank) and here.part == 0 for here in found)
+        and methods in ({"lora"}, {"dora"}, set())
+        and len(settings) == 1
+        and all(here.method is _of_experts() and not here.spec.dropout for here in at_experts)  # type: ignore[attr-defined]
+        and not (at_experts and "dora" in methods)
+    )
+
+
 def config_of(adapter: Adapter, facts: BaseFacts, base_ref: str) -> dict[str, Any]:
     """The `adapter_config.json` of a LoRA adapter: the most common rank and alpha, patterns for the others."""
-    specs: dict[str, LoraSpec] = {name: here.spec for name, here in adapter.placed.items()}  # type: ignore[misc]
+    specs: dict[str, LowRank] = {name: here.spec for name, here in adapter.placed.items()}  # type: ignore[misc]
+    linear = {name for name, here in adapter.placed.items() if isinstance(here.place, LinearPlace)}
+    experts = sorted(specs.keys() - linear)
     rank = _most_common(spec.resolved_rank for spec in specs.values())
     alpha = _most_common(spec.alpha for spec in specs.values())
+    any_here = next(iter(adapter.placed.values()))
     any_spec = next(iter(specs.values()))
-    return {
+    config = {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": task_type(facts),
         "base_model_name_or_path": base_ref,
         "r": rank,
         "lora_alpha": _whole(alpha),
         "lora_dropout": any_spec.dropout,
         "use_rslora": any_spec.scaling == "rank_stabilised",
-        "rank_pattern": {_exactly(n): s.resolved_rank for n, s in specs.items() if s.resolved_rank != rank},
-        "alpha_pattern": {_exactly(n): _whole(s.alpha) for n, s in specs.items() if s.alpha != alpha},
-        "target_modules": _target_modules(set(specs), facts),
+        "use_dora": any_here.method.name == "dora",
+        "rank_pattern": {exactly(n): s.resolved_rank for n, s in specs.items() if s.resolved_rank != rank},
+        "alpha_pattern": {exactly(n): _whole(s.alpha) for n, s in specs.items() if s.alpha != alpha},
+        "target_modules": short_names(linear, facts),
         "bias": "none",
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "inference_mode": True,
         "modules_to_save": None,
     }
+    return {**config, "target_parameters": experts} if experts else config
 
 
-def specs_from(config: Mapping[str, Any], facts: BaseFacts, init: str = "kaiming_uniform") -> dict[str, LoraSpec]:
-    """What a PEFT LoRA config says holds at each place of the base, in the base's order.
+def asked(config: Mapping[str, Any], facts: BaseFacts, header: Header, on_card: Spec | None) -> AskedByKey:
+    """What the config says, by key; what it has no key for is known from the card alone.
 
     Raises:
         SpecError: a key is unknown, asks for more than LoRA, or has a value that makes no sense; all of them.
     """
-    read = _read(config)
-    return {name: _spec_at(name, read, init) for name in _places(read, facts)}
+    found = read(PeftLora, config, KEYS, header)
+    method = METHODS["dora" if found.use_dora else "lora"]
+    whole_names = frozenset(found.target_modules)
+    linear = [p for p in places(found, facts) if p.name in whole_names or _is_at_depth(p, found)]
+    experts = _experts(found, facts)
+    if not linear and not experts:
+        refuse_no_place(found, facts)
+    known = settled_on(on_card, method)
+    ranks, alphas = ByPattern(found.rank_pattern), ByPattern(found.alpha_pattern)
+    here: dict[str, Asked] = {}
+    chosen: list[LinearPlace | ExpertsPlace] = [*linear, *experts]
+    for place in chosen:
+        own = _of_experts() if isinstance(place, ExpertsPlace) else method
+        told = {"rank": ranks.at(place.name, found.r), "alpha": alphas.at(place.name, found.lora_alpha)}
+        here[place.name] = Asked(place=place, method=own, spec=_spec_at(place.name, found, own, known | told), part=0)
+    return here
+
+
+def settled_on(on_card: Spec | None, method: Method) -> dict[str, Any]:
+    """The settings of `method` that a card tells, without where it attaches."""
+    if on_card is None or getattr(on_card, "method", None) != method.name:
+        return {}
+    return {key: value for key, value in plain(on_card).items() if key not in LinearSpec.model_fields}
 
 
 def tensor_name(place: str, param: str) -> str:
@@ -174,124 +237,107 @@ def tensor_name(place: str, param: str) -> str:
     return f"{PREFIX}{place}.{TENSOR[param]}"
 
 
-def asked(config: Mapping[str, Any], facts: BaseFacts, header: Header, on_card: Spec | None) -> AskedByKey:
-    """What the config says, by key; how the tensors started is known from the card alone."""
-    init = on_card.init if isinstance(on_card, LoraSpec) else "kaiming_uniform"
-    places = facts.by_name
+def names(asked: AskedByKey) -> Header:
+    """Names and shapes of the file's tensors."""
     return {
-        name: Asked(place=places[name], method=METHODS["lora"], spec=spec, part=0)
-        for name, spec in specs_from(config, facts, init).items()
+        _name(here, param, asked): _shape_there(param, tuple(shape))
+        for here in asked.values()
+        for param, shape in here.method.shapes(here.spec, here.place).items()
     }
 
 
-def _read(config: Mapping[str, Any]) -> PeftLora:
-    """The keys of a config that say what is computed and where, each of its type.
-
-    Raises:
-        SpecError: everything that is wrong with it.
-    """
-    if config.get("peft_type") != "LORA":
-        hint = "Other methods are not read from PEFT files."
-        raise SpecError([Problem(f"{FILE}: peft_type", config.get("peft_type"), "'LORA'", hint)])
-    known = PeftLora.model_fields.keys() | WITHOUT_EFFECT | OFF.keys()
-    problems = [
-        Problem(f"{FILE}: {key}", config[key], "a key of PEFT 0.21", did_you_mean(key, known))
-        for key in sorted(config.keys() - known)
-    ]
-    problems += [
-        Problem(f"{FILE}: {key}", config[key], repr(off), "This asks for more than LoRA on linear layers.")
-        for key, off in OFF.items()
-        if key in config and config[key] != off and config[key] not in (None, [], {}, False)
-    ]
-    nothing = {key for key in MAY_BE_NULL if config.get(key) is None}
-    told = {key: value for key, value in config.items() if key in PeftLora.model_fields.keys() - nothing}
-    try:
-        read = parse(PeftLora, told)
-    except SpecError as error:
-        problems += [replace(p, path=f"{FILE}: {p.path}") for p in error.problems]
-    if problems:
-        raise SpecError(problems)
-    return read
+def pack(adapter: Adapter) -> Mapping[str, Tensor]:
+    """The tensors by name."""
+    asked = {key: here.asked for key, here in adapter.placed.items()}
+    return {
+        _name(asked[key], param, asked): _there(param, tensor)
+        for key, here in adapter.placed.items()
+        for param, tensor in here.params.items()
+    }
 
 
-def _places(config: PeftLora, facts: BaseFacts) -> list[str]:
-    """Names of the places that the config means.
-
-    Raises:
-        SpecError: it means none, or one that cannot be adapted.
-    """
-    chosen = [p for p in facts.places if _is_target(p, config) and not _named(p.name, config.exclude_modules)]
-    problems = [
-        Problem(f"{FILE}: target_modules", place.name, f"layers that can be adapted; this is the base's {place.role}")
-        for place in chosen
-        if place.role in CLOSED_ROLES
-    ]
-    if not chosen:
-        hint = f"Names here: {', '.join(sorted({p.name.rpartition('.')[2] for p in facts.places}))}."
-        asked = plain(config)["target_modules"]
-        problems = [Problem(f"{FILE}: target_modules", asked, "layers of this base", hint)]
-    if problems:
-        raise SpecError(problems)
-    return [place.name for place in chosen]
+def unpack(asked: AskedByKey, tensors: Mapping[str, Tensor]) -> Mapping[str, Mapping[str, Tensor]]:
+    """Params by key."""
+    return {
+        key: {
+            param: _here(param, tensors[_name(here, param, asked)], tuple(shape))
+            for param, shape in here.method.shapes(here.spec, here.place).items()
+        }
+        for key, here in asked.items()
+    }
 
 
-def _is_target(place: LinearPlace, config: PeftLora) -> bool:
-    targets = config.target_modules
-    if targets == "all-linear":
-        return place.role != "head"
-    if not _named(place.name, targets):
-        return False
-    layers = config.layers_to_transform
-    if isinstance(targets, str) or place.name in targets or layers in (None, ()):
+def _of_experts() -> Method:
+    return METHODS["lora"].experts or METHODS["lora"]
+
+
+def _name(here: Asked, param: str, asked: AskedByKey) -> str:
+    if not isinstance(here.place, ExpertsPlace):
+        return tensor_name(here.place.name, param)
+    places = [a.place for a in asked.values() if isinstance(a.place, ExpertsPlace)]
+    beside = sorted((p for p in places if p.module == here.place.module), key=lambda p: EXPERT_ROLES.index(p.role))
+    nested = ".base_layer" * (len(beside) - 1 - beside.index(here.place))
+    return f"{PREFIX}{here.place.module}{nested}.{EXPERTS_TENSOR[param]}"
+
+
+def _shape_there(param: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if param == "a_ERI":
+        return (shape[0] * shape[1], shape[2])
+    return (shape[1], shape[2] * shape[0]) if param == "b_EOR" else shape
+
+
+def _there(param: str, tensor: Tensor) -> Tensor:
+    """As PEFT lays it out: of experts one matrix, A by expert and rank, B by rank and expert."""
+    if param == "a_ERI":
+        return tensor.flatten(0, 1)
+    return tensor.permute(1, 2, 0).flatten(1) if param == "b_EOR" else tensor
+
+
+def _here(param: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if param == "a_ERI":
+        return tensor.reshape(shape)
+    if param == "b_EOR":
+        num_experts, out_features, rank = shape
+        return tensor.reshape(out_features, rank, num_experts).permute(2, 0, 1).contiguous()
+    return tensor
+
+
+def _experts(config: PeftLora, facts: BaseFacts) -> list[ExpertsPlace]:
+    chosen = [place for place in facts.experts if named(place.name, frozenset(config.target_parameters))]
+    reached = [t for t in config.target_parameters if any(named(place.name, (t,)) for place in chosen)]
+    if METHODS["lora"].experts is None or len(reached) < len(config.target_parameters):
+        there = ", ".join(sorted({place.name.rpartition(".")[2] for place in facts.experts})) or "none"
+        asked = plain(config)["target_parameters"]
+        expected = "fused tensors of experts of this base"
+        raise SpecError([Problem(f"{FILE}: target_parameters", asked, expected, f"There are: {there}.")])
+    return chosen
+
+
+def _is_at_depth(place: LinearPlace, config: PeftLora) -> bool:
+    targets, layers = config.target_modules, config.layers_to_transform
+    if isinstance(targets, str) or layers in (None, ()):
         return True
     patterns = config.layers_pattern or (r"[^.]*",)
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        if found := re.match(rf"(?:^|.*?\.){pattern}\.(\d+)\.", place.name):
-            return int(found.group(1)) in ([layers] if isinstance(layers, int) else layers or ())
+        if at := matched(rf"(?:^|.*?\.){pattern}\.(\d+)\.", place.name):
+            return int(at) in ([layers] if isinstance(layers, int) else layers or ())
     return False
 
 
-def _named(name: str, targets: str | tuple[str, ...]) -> bool:
-    if isinstance(targets, str):
-        return re.fullmatch(targets, name) is not None
-    return any(name == target or name.endswith(f".{target}") for target in targets)
-
-
-def _spec_at(name: str, config: PeftLora, init: str) -> LoraSpec:
+def _spec_at(name: str, config: PeftLora, method: Method, known: Mapping[str, Any]) -> Spec:
     raw = {
-        "method": "lora",
-        "rank": _by_pattern(name, config.rank_pattern, config.r),
-        "alpha": _by_pattern(name, config.alpha_pattern, config.lora_alpha),
+        **known,
+        "method": method.spec.model_fields["method"].default,
         "dropout": config.lora_dropout,
         "scaling": "rank_stabilised" if config.use_rslora else "classic",
-        "init": init,
     }
     try:
-        return parse(LoraSpec, raw)
+        return parse(method.spec, raw)
     except SpecError as error:
         raise SpecError(replace(p, path=f"{FILE}: {p.path} at {name}") for p in error.problems) from error
 
 
-def _by_pattern(name: str, patterns: Mapping[str, T], default: T) -> T:
-    """The value of the first pattern that matches the end of `name`, as PEFT looks it up."""
-    for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", name):
-            return value
-    return default
-
-
-def _target_modules(names: set[str], facts: BaseFacts) -> list[str]:
-    """Short names when they mean these places and no others; whole names else."""
-    leaves = {name.rpartition(".")[2] for name in names}
-    meant = {p.name for p in facts.places if p.name.rpartition(".")[2] in leaves}
-    return sorted(leaves if meant == names else names)
-
-
-def _exactly(name: str) -> str:
-    return f"^{re.escape(name)}"
-
-
-def _most_common(values: Iterator[Any]) -> Any:
+def _most_common(values: Iterable[Any]) -> Any:
     return Counter(values).most_common(1)[0][0]
 
 
@@ -299,17 +345,7 @@ def _whole(number: float) -> float | int:
     return int(number) if number == int(number) else number
 
 
-names, pack, unpack = one_tensor_a_param(lambda key, here, param: tensor_name(here.place.name, param))
-
 FORMS.add(
     "LORA",
-    FileForm(
-        name="LORA",
-        holds=lambda methods: methods == {"lora"},
-        config=config_of,
-        asked=asked,
-        names=names,
-        pack=pack,
-        unpack=unpack,
-    ),
+    FileForm(name="LORA", holds=holds, config=config_of, asked=asked, names=names, pack=pack, unpack=unpack),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from graftwork.core.errors import WorkError
@@ -42,8 +42,14 @@ class Route:
 
     It holds its adapters itself: one removed from the bank stays whole until the last route that uses it is gone.
 
+    An expert of a list sees the tokens sent to it in an order of the model's own, so nobody can tell there whose they
+    are: an adapter that acts at one needs a batch of its own.
+
     Attributes:
         scratch: what sites keep from one module of a forward pass to another, by their own names.
+
+    Raises:
+        WorkError: several owners, one of which needs a batch of its own.
     """
 
     def __init__(self, segments: Iterable[Segment], *, unit: Unit, training: bool) -> None:
@@ -53,6 +59,12 @@ class Route:
         self.training = training
         self.scratch: dict[Any, Any] = {}
         self._at: dict[str, tuple[Share, ...]] = {}
+        self._gathered = frozenset[str]().union(*(a.gathered for s in self.segments for a in s.owner))
+        if len(self.segments) > 1 and self._gathered:
+            raise WorkError(
+                f"{min(self._gathered)} is one of a list of experts and cannot tell whose tokens it sees. An adapter "
+                "that acts there answers for a whole batch, or adapt other layers."
+            )
 
     def at(self, place: str) -> tuple[Share, ...]:
         """What acts at `place`, over all units in order; empty when no adapter of this route does."""
@@ -67,17 +79,29 @@ class Route:
         Args:
             shape: of the input, features last. With two dimensions or fewer the rows lie one after another.
 
+        Returns:
+            Where the layer sees gathered tokens, all of one owner: enough to hold them all.
+
         Raises:
             WorkError: the batch has other rows, or other tokens, than the route.
         """
         num_tokens = prod(shape[:-1])
+        if place in self._gathered:
+            return ceil(num_tokens / self.num_units)
         per_unit, rest = divmod(num_tokens, self.num_units)
-        rows_differ = self.unit == "rows" and len(shape) > 2 and shape[0] != self.num_units
+        rows_differ = self.unit == "rows" and len(shape) > 2 and not self._has_rows(shape)
         tokens_differ = self.unit == "tokens" and num_tokens != self.num_units
         if rest or not per_unit or rows_differ or tokens_differ:
             seen = f"{shape[0]} rows" if rows_differ else f"{num_tokens} tokens"
             raise WorkError(f"{place} saw {seen}, but the route has {self.num_units} {self.unit}.")
         return per_unit
+
+    def _has_rows(self, shape: Sequence[int]) -> bool:
+        """Whether the rows lie first; if all have one owner they may also be cut into windows, or lie second."""
+        one_owner = len(self.segments) == 1
+        return shape[0] == self.num_units or (
+            one_owner and (shape[0] % self.num_units == 0 or self.num_units == shape[1])
+        )
 
 
 def segments(owners: Sequence[Owner], lengths: Sequence[int]) -> list[Segment]:

@@ -17,7 +17,8 @@ from graftwork.core.spec import Spec
 if TYPE_CHECKING:
     from graftwork.adapters.method import Method
 
-KNOWN_ROLES = {*ALIASES, *ROLE_OF_LEAF.values(), *(role for _, role in ROLE_IN_CONTEXT)}
+NAMED_ROLES = {*ROLE_OF_LEAF.values(), *(role for _, role in ROLE_IN_CONTEXT)}
+KNOWN_ROLES = {*ALIASES, *NAMED_ROLES, *(role.replace("mlp.", "experts.") for role in NAMED_ROLES)}
 CLOSED_ROLES = ("head", "router")
 """Not adaptable at the linear site: the head is applied to chosen tokens alone, a router's choice is no smooth
 function."""
@@ -78,9 +79,15 @@ class BlockSpec(Spec):
 class CacheSpec(Spec):
     """What every method at the attention cache is asked: it acts in every layer."""
 
+    positions: int = Field(default=30, ge=1, le=65536)
+    """Keys and values in front of the tokens, in every layer; they shorten the context. 10 to 100 are usual."""
+
 
 class EmbeddingSpec(Spec):
     """What every method at the input embeddings is asked: there is one table."""
+
+    positions: int = Field(default=20, ge=1, le=65536)
+    """Soft tokens in front of the tokens; they shorten the context. 5 to 100 are usual."""
 
 
 SELECTIONS: tuple[type[Spec], ...] = (LinearSpec, BlockSpec)
@@ -105,7 +112,7 @@ def select(spec: Spec, method: Method, facts: BaseFacts) -> tuple[Place, ...]:
 
 
 def _select_linear(spec: LinearSpec, method: Method, facts: BaseFacts) -> tuple[Place, ...]:
-    everything: tuple[LinearPlace | ExpertsPlace, ...] = (*facts.places, *(facts.experts if method.experts else ()))
+    everything = _reached(method, facts)
     matched = {target: [p for p in everything if _meets(p, target)] for target in spec.targets}
     unreached = set(facts.fused) - {p.name for p in everything}
     problems = [p for target, places in matched.items() for p in _problems(target, places, facts, method, unreached)]
@@ -117,6 +124,10 @@ def _select_linear(spec: LinearSpec, method: Method, facts: BaseFacts) -> tuple[
     if problems:
         raise SpecError(problems)
     return tuple(at_depth)
+
+
+def _reached(method: Method, facts: BaseFacts) -> tuple[LinearPlace | ExpertsPlace, ...]:
+    return (*facts.places, *(facts.experts if method.experts else ()))
 
 
 def _select_blocks(spec: BlockSpec, facts: BaseFacts) -> tuple[BlockPlace, ...]:
@@ -138,15 +149,25 @@ def _select_blocks(spec: BlockSpec, facts: BaseFacts) -> tuple[BlockPlace, ...]:
 def _meets(place: LinearPlace | ExpertsPlace, target: str) -> bool:
     if target in KNOWN_ROLES:
         return has_role(place.role, target)
-    return place.name == target or place.name.endswith(f".{target}") or fnmatchcase(place.name, target)
+    return is_named(place.name, target)
+
+
+def is_named(name: str, wanted: str) -> bool:
+    """Whether the layer called `name` is meant by `wanted`: its name, the end of it, or a pattern.
+
+    >>> [is_named("layers.0.mlp.fc1", wanted) for wanted in ("fc1", "*.mlp.*", "layers.0.mlp.fc1", "c1")]
+    [True, True, True, False]
+    """
+    return name == wanted or name.endswith(f".{wanted}") or fnmatchcase(name, wanted)
 
 
 def _problems(
     target: str, places: list[LinearPlace | ExpertsPlace], facts: BaseFacts, method: Method, unreached: set[str]
 ) -> Iterator[Problem]:
     if not places:
-        leaves = sorted({place.name.rpartition(".")[2] for place in facts.places if place.role not in CLOSED_ROLES})
-        roles = sorted({place.role for place in facts.places if place.role not in CLOSED_ROLES})
+        open_places = [place for place in _reached(method, facts) if place.role not in CLOSED_ROLES]
+        leaves = sorted({place.name.rpartition(".")[2] for place in open_places})
+        roles = sorted({place.role for place in open_places})
         offered = [*leaves, *roles, *(a for a in ALIASES if any(has_role(role, a) for role in roles))]
         near = get_close_matches(target, dict.fromkeys(offered), n=2)
         hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""

@@ -184,3 +184,31 @@ def test_what_is_trained_is_at_least_float32(load, lora, base_dtype, trained):
 def test_the_same_seed_makes_the_same_adapter(bank, lora):
     digests = [bank[bank.fresh(lora(), seed=seed)].digest() for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_adapters_come_and_go_while_others_answer(bank, lively, logits, tokens_BT):
+    handles = [lively(bank, seed, targets=["attention"]) for seed in range(2)]
+    expected = [logits(bank, tokens_BT(), [handle, None]) for handle in handles]
+    everywhere = lively(bank, 9)
+    passing, done, wrong = bank[everywhere], threading.Event(), []
+    bank.remove(everywhere)
+
+    def come_and_go():
+        while not done.is_set():
+            bank.remove(bank.add(passing, name="passing"))
+
+    def ask(i):
+        for _ in range(25):
+            if not torch.equal(logits(bank, tokens_BT(), [handles[i], None]), expected[i]):
+                wrong.append(i)
+
+    traffic = threading.Thread(target=come_and_go)
+    askers = [threading.Thread(target=ask, args=(i,)) for i in range(2)]
+    for thread in (traffic, *askers):
+        thread.start()
+    for thread in askers:
+        thread.join()
+    done.set()
+    traffic.join()
+    assert wrong == []
+    assert len(bank) == 2

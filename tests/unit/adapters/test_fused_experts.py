@@ -1,14 +1,18 @@
-"""A base that keeps its experts in fused tensors: what cannot be reached is not passed over in silence."""
+"""Fused experts are found, chosen by the same targets as layers, and never passed over in silence."""
 
 import pytest
-from tests.support.tiny_base import make_base
+import torch
+from tests.support.tiny_base import WITH_EXPERTS, byte_tokenizer, config_of, make_base
+from transformers import AutoModelForCausalLM
 
+from graftwork.adapters.asked import places_of
 from graftwork.adapters.method import METHODS
-from graftwork.adapters.methods.lora import LoraSpec
-from graftwork.adapters.targets import select
+from graftwork.adapters.wanted import parse_adapter_spec
+from graftwork.base.discover import facts_of
 from graftwork.base.load import facts_from_config
 from graftwork.core.errors import SpecError
-from graftwork.core.spec import parse
+
+WITHOUT = [name for name in METHODS if METHODS[name].site == "linear" and METHODS[name].experts is None]
 
 
 @pytest.fixture(scope="module")
@@ -16,12 +20,76 @@ def facts(tmp_path_factory):
     return facts_from_config(make_base(tmp_path_factory.mktemp("moe") / "mixtral", "mixtral"))
 
 
+def model_of(family):
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config_of(family, byte_tokenizer()))
+
+
+def asked(facts, method="lora", **request):
+    return places_of(parse_adapter_spec({"method": method, **request}), facts)
+
+
+@pytest.mark.parametrize("family", WITH_EXPERTS)
+def test_shapes_are_told_as_those_of_linear_layers_whichever_way_they_are_stored(family):
+    model = model_of(family)
+    facts = facts_of(model)
+    inner = getattr(model.config, "moe_intermediate_size", model.config.intermediate_size)
+    shapes = {(p.role, p.num_experts, p.in_features, p.out_features) for p in facts.experts}
+    assert shapes == {("experts.gate_up", 4, 32, 2 * inner), ("experts.down", 4, inner, 32)}
+    assert {p.transposed for p in facts.experts} == {family == "gpt_oss"}
+    assert facts.num_active_experts == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "roles"),
+    [
+        ("all", {"attention.q", "attention.k", "attention.v", "attention.out", "experts.gate_up", "experts.down"}),
+        ("experts", {"experts.gate_up", "experts.down"}),
+        ("experts.down", {"experts.down"}),
+        ("*.experts.gate_up_proj", {"experts.gate_up"}),
+        ("down_proj", {"experts.down"}),
+        ("attention", {"attention.q", "attention.k", "attention.v", "attention.out"}),
+    ],
+)
+def test_they_are_chosen_by_role_and_by_name(facts, target, roles):
+    assert {here.place.role for here in asked(facts, targets=[target]).values()} == roles
+
+
+def test_they_are_chosen_by_depth(facts):
+    found = asked(facts, targets=["experts"], layers=[-1])
+    assert list(found) == ["model.layers.2.mlp.experts.gate_up_proj", "model.layers.2.mlp.experts.down_proj"]
+
+
+@pytest.mark.parametrize(("rank", "at_experts"), [(16, 8), (5, 2), (1, 1)])
+def test_the_rank_is_shared_by_the_experts_that_answer_for_one_token(facts, rank, at_experts):
+    found = asked(facts, rank=rank)
+    assert {here.spec.rank for here in found.values() if here.method.site == "experts"} == {at_experts}
+    assert {here.spec.rank for here in found.values() if here.method.site == "linear"} == {rank}
+
+
+def test_a_misspelt_target_is_told_what_there_is(facts):
+    with pytest.raises(SpecError, match=r"Did you mean 'experts\.down'.*Names here: down_proj, gate_up_proj, k_proj"):
+        asked(facts, targets=["expert.down"])
+
+
 @pytest.mark.parametrize("target", ["all", "experts"])
-def test_asking_for_what_they_hold_is_refused(facts, target):
+@pytest.mark.parametrize("method", WITHOUT)
+def test_a_method_that_does_not_reach_them_is_refused(facts, method, target):
+    with pytest.raises(SpecError, match=f"keeps its experts in fused tensors .*, which {method} does not reach"):
+        asked(facts, method, targets=[target])
+
+
+@pytest.mark.parametrize("change", ["eight_bits", "spread_over_devices"])
+def test_experts_in_a_form_we_cannot_compute_are_refused(change):
+    model = model_of("mixtral")
+    for layer in model.model.layers:
+        experts = layer.mlp.experts
+        if change == "eight_bits":
+            small = torch.empty_like(experts.down_proj, dtype=torch.float8_e4m3fn)
+            experts.down_proj = torch.nn.Parameter(small, requires_grad=False)
+        else:
+            experts._is_expert_parallel = True
+    facts = facts_of(model)
+    assert facts.experts == ()
     with pytest.raises(SpecError, match="keeps its experts in fused tensors"):
-        select(parse(LoraSpec, {"targets": [target]}), METHODS["lora"], facts)
-
-
-def test_asking_for_attention_is_fine(facts):
-    chosen = select(parse(LoraSpec, {"targets": ["attention"]}), METHODS["lora"], facts)
-    assert {place.role for place in chosen} == {"attention.q", "attention.k", "attention.v", "attention.out"}
+        asked(facts)

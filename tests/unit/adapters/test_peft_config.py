@@ -4,7 +4,10 @@ import pytest
 
 from graftwork.adapters.adapter import Adapter, Placed
 from graftwork.adapters.asked import places_of
-from graftwork.adapters.peft_lora import config_of, specs_from
+from graftwork.adapters.file_form import FORMS
+from graftwork.adapters.forms import LIKELIEST
+from graftwork.adapters.peft_lora import asked as asked_of
+from graftwork.adapters.peft_lora import config_of
 from graftwork.base.load import facts_from_config
 from graftwork.core.errors import SpecError
 
@@ -14,6 +17,10 @@ PLAIN = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_pro
 @pytest.fixture(scope="module")
 def facts(llama_folder):
     return facts_from_config(llama_folder)
+
+
+def specs_from(config, facts):
+    return {key: here.spec for key, here in asked_of(config, facts, {}, None).items()}
 
 
 def refusal(facts, **config):
@@ -38,13 +45,10 @@ def test_the_first_pattern_that_matches_holds(facts):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("use_dora", True),
         ("bias", "all"),
         ("bias", "lora_only"),
         ("lora_bias", True),
-        ("modules_to_save", ["lm_head"]),
         ("layer_replication", [[0, 2]]),
-        ("target_parameters", ["mlp.experts"]),
         ("trainable_token_indices", [1]),
         ("alora_invocation_tokens", [5]),
         ("use_qalora", True),
@@ -76,16 +80,9 @@ def test_an_unknown_key_is_refused_with_the_nearest(facts):
 
 def test_all_that_is_wrong_is_said_at_once_and_in_one_order(facts):
     unknown = ["zeta", "k1", "k7", "k3", "k5", "k2", "k9", "k4", "k6", "k8"]
-    said = refusal(facts, **dict.fromkeys(unknown, 1), use_dora=True).splitlines()
+    said = refusal(facts, **dict.fromkeys(unknown, 1), lora_bias=True).splitlines()
     found = [line.split()[1] for line in said]
-    assert found in ([*unknown, "use_dora"], [*sorted(unknown), "use_dora"])
-
-
-@pytest.mark.parametrize("peft_type", ["IA3", "lora", None, "PROMPT_TUNING"])
-def test_another_method_is_refused(facts, peft_type):
-    assert refusal(facts, peft_type=peft_type) == (
-        f"adapter_config.json: peft_type = {peft_type!r}: expected 'LORA'. Other methods are not read from PEFT files."
-    )
+    assert found in ([*unknown, "lora_bias"], [*sorted(unknown), "lora_bias"])
 
 
 def test_targets_that_match_nothing_are_refused_with_what_there_is(facts):
@@ -154,3 +151,56 @@ def test_short_names_are_written_when_they_say_it_all(facts, lora):
 
     assert written(targets=["mlp"]) == ["down_proj", "gate_proj", "up_proj"]
     assert written(targets=["q_proj"], layers=[1]) == ["model.layers.1.self_attn.q_proj"]
+
+
+IA3 = {"peft_type": "IA3", "target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]}
+ADALORA = {"peft_type": "ADALORA", "init_r": 3, "lora_alpha": 6, "target_modules": ["q_proj"]}
+PREFIX = {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}
+FIRST = "model.layers.0.self_attn.q_proj.lora_E"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({**IA3, "feedforward_modules": ["up_proj"]}, "feedforward_modules = 'up_proj': expected one of target"),
+        ({**IA3, "feedforward_modules": "("}, "feedforward_modules = '(': expected a name or a regular expression"),
+        ({**IA3, "feedforward_modules": None}, "feedforward_modules = None: expected"),
+        ({**IA3, "target_modules": ["lm_head"], "feedforward_modules": []}, "this is the base's head"),
+        ({**IA3, "r": 8}, "r = 8: expected a key of PEFT 0.21"),
+        ({**ADALORA, "rank_pattern": {FIRST: [True]}}, f"rank_pattern.{FIRST} = 1: expected init_r = 3 entries"),
+        ({**ADALORA, "rank_pattern": {"x.lora_E": [True] * 3}}, "rank_pattern = 'x.lora_E': expected a layer that"),
+        ({**ADALORA, "rank_pattern": {FIRST: [1, 0, 1]}}, "expected true or false"),
+        ({**ADALORA, "init_r": 0}, "init_r = 0: expected a value >= 1"),
+        ({**ADALORA, "target_modules": "nothing"}, "target_modules = 'nothing': expected layers of this base"),
+        ({**PREFIX, "num_virtual_tokens": 0}, "num_virtual_tokens = 0: expected a value >= 1"),
+        ({**PREFIX, "num_layers": 2}, "num_layers = 2: expected 3, as this base has it"),
+        ({**PREFIX, "num_transformer_submodules": 2}, "num_transformer_submodules = 2: expected 1"),
+        ({**PREFIX, "peft_type": "PROMPT_TUNING", "token_dim": 16}, "token_dim = 16: expected 32"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_another_method_cannot_mean_is_refused_by_key(facts, config, said):
+    with pytest.raises(SpecError) as raised:
+        FORMS[config["peft_type"]].asked(config, facts, {}, None)
+    assert str(raised.value).startswith("adapter_config.json: ")
+    assert said in str(raised.value)
+
+
+def test_the_scale_of_adalora_is_the_one_that_it_has_in_peft(facts):
+    for here in (
+        FORMS["ADALORA"].asked({**ADALORA, "rank_pattern": {FIRST: [True, False, True]}}, facts, {}, None).values()
+    ):
+        assert here.spec.scale == pytest.approx(6 / (3 + 1e-5), rel=1e-15)
+        assert here.spec.rank == here.spec.init_rank == (2 if here.place.layer == 0 else 3)
+
+
+def test_a_pattern_for_one_layer_is_found_whatever_stands_around_it(facts):
+    name = "model.layers.1.self_attn.q_proj"
+    patterns = {f"^{name.replace('.', chr(92) + '.')}": 7, "q_proj": 3}
+    assert specs_from({**PLAIN, "rank_pattern": patterns}, facts)[name].rank == 7
+    assert specs_from({**PLAIN, "rank_pattern": dict(reversed(patterns.items()))}, facts)[name].rank == 3
+
+
+def test_every_form_is_tried_when_an_adapter_is_written():
+    assert set(LIKELIEST) == set(FORMS)
+    assert LIKELIEST[-1] == "GRAFTWORK"

@@ -3,9 +3,11 @@
 import pytest
 
 from graftwork.adapters.asked import places_of
-from graftwork.adapters.ranks import Tiered, Uniform, rank_at
-from graftwork.base.facts import BaseFacts, LinearPlace
+from graftwork.adapters.ranks import ByModelSize, Capacity, Tiered, Uniform, capacity_rank, rank_at, settled
+from graftwork.adapters.wanted import parse_adapter_spec
+from graftwork.base.facts import BaseFacts, ExpertsPlace, LinearPlace
 from graftwork.core.errors import SpecError
+from graftwork.core.spec import plain
 
 
 def place(layer, role="mlp.up"):
@@ -88,3 +90,213 @@ def test_a_tiered_adapter_has_its_ranks_at_every_place(load, lora):
     found = places_of(lora(rank={"kind": "tiered", "bottom": 2, "middle": 3, "top": 5}), facts)
     assert {here.place.layer: here.spec.resolved_rank for here in found.values()} == {0: 2, 1: 3, 2: 5}
     assert len(found) == 12
+
+
+def ranks_in(spec, facts):
+    return {key: here.spec.resolved_rank for key, here in places_of(spec, facts).items()}
+
+
+@pytest.fixture
+def facts(load):
+    return load().facts
+
+
+def refused(spec, facts):
+    with pytest.raises(SpecError) as raised:
+        places_of(spec, facts)
+    return str(raised.value).splitlines()
+
+
+def test_each_role_has_its_rank_and_the_narrowest_role_holds(facts, lora):
+    plan = {"kind": "by_role", "ranks": {"attention": 16, "attention.kv": 3, "attention.k": 5, "mlp": 8, "mlp.down": 2}}
+    found = ranks_in(lora(rank=plan), facts)
+    leaves = {name.rpartition(".")[2]: rank for name, rank in found.items()}
+    assert leaves == {
+        "q_proj": 16,
+        "k_proj": 5,
+        "v_proj": 3,
+        "o_proj": 16,
+        "gate_proj": 8,
+        "up_proj": 8,
+        "down_proj": 2,
+    }
+    assert len(found) == 21
+
+
+def test_a_role_of_its_own_name_holds_over_a_group(facts, lora):
+    plan = {"kind": "by_role", "ranks": {"attention.qkv": 4, "attention.q": 7}, "default": 1}
+    found = ranks_in(lora(rank=plan), facts)
+    assert {rank for name, rank in found.items() if "q_proj" in name} == {7}
+    assert {rank for name, rank in found.items() if "k_proj" in name or "v_proj" in name} == {4}
+    assert {rank for name, rank in found.items() if "mlp" in name or "o_proj" in name} == {1}
+
+
+def test_a_role_that_nothing_has_and_a_layer_without_a_rank_are_refused_together(facts, lora):
+    plan = {"kind": "by_role", "ranks": {"atention": 4, "mlp": 8}}
+    roles = ("attention.q", "mlp.gate", "mlp.up", "mlp.down")
+    hint = f"Did you mean 'attention'? Roles adapted here: {', '.join(roles)}."
+    assert refused(lora(rank=plan, targets=["attention.q", "mlp"]), facts) == [
+        f"adapter.rank.ranks.atention = 4: expected a role that means a layer that is adapted. {hint}",
+        "adapter.rank.default = None: expected a rank; attention.q would have none. Give a default, or name them.",
+    ]
+
+
+def test_a_near_role_is_offered(facts, lora):
+    (said,) = refused(lora(rank={"kind": "by_role", "ranks": {"mlp.dwn": 4}, "default": 1}), facts)
+    assert "Did you mean 'mlp.down'? Roles adapted here: " in said
+
+
+def test_each_layer_has_the_rank_of_the_longest_name_that_means_it(facts, lora):
+    whole = "model.layers.1.self_attn.q_proj"
+    plan = {"kind": "explicit", "ranks": {"q_proj": 5, "model.layers.1.*": 7, whole: 9, "layers.2.mlp.up_proj": 11}}
+    found = ranks_in(lora(rank={**plan, "default": 2}), facts)
+    expected = {
+        name: 9
+        if name == whole
+        else 7
+        if ".1." in name
+        else 5
+        if "q_proj" in name
+        else 11
+        if name == "model.layers.2.mlp.up_proj"
+        else 2
+        for name in found
+    }
+    assert found == expected
+
+
+def test_the_order_in_which_names_are_written_does_not_matter(facts, lora):
+    ranks = {"*.q_proj": 5, "*proj": 7, "*.0.*": 9}
+    one, other = (
+        ranks_in(lora(rank={"kind": "explicit", "ranks": dict(told)}), facts)
+        for told in (ranks.items(), reversed(ranks.items()))
+    )
+    assert one == other
+
+
+def test_a_name_that_nothing_has_is_refused_with_the_nearest(facts, lora):
+    plan = {"kind": "explicit", "ranks": {"q_porj": 4, "model.layers.7.self_attn.q_proj": 5}, "default": 3}
+    first, second = refused(lora(rank=plan, targets=["attention"]), facts)
+    assert first == (
+        "adapter.rank.ranks.q_porj = 4: expected a name or pattern that means a layer that is adapted. "
+        "Did you mean 'q_proj'? Names adapted here: q_proj, k_proj, v_proj, o_proj."
+    )
+    assert "Did you mean 'model.layers." in second
+
+
+def test_layers_without_a_rank_are_named(facts, lora):
+    (said,) = refused(lora(rank={"kind": "explicit", "ranks": {"q_proj": 4}}), facts)
+    assert said == (
+        "adapter.rank.default = None: expected a rank; model.layers.0.self_attn.k_proj, "
+        "model.layers.0.self_attn.v_proj, model.layers.0.self_attn.o_proj and 15 more would have none. "
+        "Give a default, or name them."
+    )
+
+
+@pytest.mark.parametrize(
+    ("num_params", "rank"),
+    [(0, 16), (135_000_000, 16), (5_999_999_999, 16), (6_000_000_000, 32), (13_000_000_000, 32), (65_000_000_000, 64)],
+)
+def test_larger_bases_get_more(num_params, rank):
+    told = {"hidden_size": 1, "vocab_size": 1, "context_tokens": None, "num_layers": 1, "places": ()}
+    facts = BaseFacts(architecture="", num_params=num_params, **told)
+    assert rank_at(ByModelSize(), place(0), facts) == rank
+
+
+def test_steps_by_size_that_fall_are_refused(lora):
+    with pytest.raises(SpecError) as raised:
+        lora(rank={"kind": "by_model_size", "middle_from_params": 10, "large_from_params": 9})
+    assert str(raised.value) == "rank.large_from_params = 9: expected at least middle_from_params = 10"
+
+
+@pytest.mark.parametrize("bits", [1, 5_000, 40_000.5, 1_000_000])
+def test_capacity_is_the_least_rank_that_holds_the_bits(facts, lora, bits):
+    spec = lora(rank={"kind": "capacity", "bits": bits})
+    (rank,) = set(ranks_in(spec, facts).values())
+    a_rank = sum(p.in_features + p.out_features for p in facts.places if p.role != "head")
+    assert (rank - 1) * a_rank < bits / 2 <= rank * a_rank
+
+
+def test_headroom_multiplies_the_bits(facts, lora):
+    twice, double = (
+        ranks_in(lora(rank={"kind": "capacity", **told}), facts)
+        for told in ({"bits": 30_000, "headroom": 2.0}, {"bits": 60_000})
+    )
+    assert twice == double
+
+
+def test_capacity_counts_every_expert_and_their_shared_rank():
+    sizes = {"in_features": 10, "out_features": 6}
+    names = {"name": "e.up", "role": "experts.up", "module": "e", "parameter": "up"}
+    experts = ExpertsPlace(**names, num_experts=8, transposed=False, layer=0, **sizes)
+    shared = facts_of(1, num_active_experts=2)
+    rank = capacity_rank(2 * 8 * 16 * 5, [experts], shared)
+    assert rank == 10
+    assert rank_at(rank, experts, shared) == 5
+    assert capacity_rank(1, [experts], shared) == 1
+
+
+def test_more_than_any_rank_holds_is_refused(facts, lora):
+    (said,) = refused(lora(rank={"kind": "capacity", "bits": 1e12}), facts)
+    assert said.startswith("adapter.rank.bits = 1000000000000.0: expected at most 1.")
+    assert "That many would need 500000000000 trained numbers. Adapt more layers, or lower headroom." in said
+
+
+def test_fewer_places_need_more_rank_for_the_same_bits(facts, lora):
+    plan = {"kind": "capacity", "bits": 20_000}
+    few, many = (max(ranks_in(lora(rank=plan, targets=t), facts).values()) for t in (["attention.q"], ["all"]))
+    assert few > many
+
+
+def test_a_settled_plan_needs_no_other_place():
+    plan = settled(Capacity(bits=100.0), [place(0), place(1)], facts_of(2))
+    assert plan == 13  # of which two places of two sides hold 52 numbers
+    assert settled(Tiered(), [place(0)], facts_of(1)) == Tiered()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"kind": "by_role", "ranks": {"experts": 8, "attention": 4}},
+        {"kind": "explicit", "ranks": {"*experts*": 8, "*attn*": 4}},
+        {"kind": "by_model_size", "small": 8, "middle": 8, "large": 8},
+    ],
+)
+def test_every_plan_is_divided_among_the_experts_that_answer_together(plan, load, lora):
+    facts = load("mixtral").facts
+    found = ranks_in(lora(rank=plan, targets=["attention", "experts"]), facts)
+    assert {rank for name, rank in found.items() if "experts" in name} == {4}
+
+
+@pytest.mark.parametrize(
+    ("plan", "path"),
+    [
+        ({"kind": "by_role"}, "rank.ranks"),
+        ({"kind": "by_role", "ranks": {}}, "rank.ranks"),
+        ({"kind": "by_role", "ranks": {"mlp": 0}}, "rank.ranks.mlp"),
+        ({"kind": "explicit", "ranks": {"q_proj": "4"}}, "rank.ranks.q_proj"),
+        ({"kind": "explicit", "ranks": [4]}, "rank.ranks"),
+        ({"kind": "explicit", "ranks": {"q_proj": 4}, "default": 0}, "rank.default"),
+        ({"kind": "by_model_size", "small": 0}, "rank.small"),
+        ({"kind": "capacity"}, "rank.bits"),
+        ({"kind": "capacity", "bits": -1}, "rank.bits"),
+        ({"kind": "capacity", "bits": 1, "headroom": 0.5}, "rank.headroom"),
+        ({"kind": "by_rol"}, "rank.kind"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_at_its_place(plan, path, lora):
+    with pytest.raises(SpecError) as raised:
+        lora(rank=plan)
+    assert [problem.path for problem in raised.value.problems] == [path]
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora", "dynamic_lora"])
+def test_every_plan_comes_back_from_plain_data(method):
+    for plan in (
+        {"kind": "by_role", "ranks": {"attention": 4, "mlp": 2}, "default": None},
+        {"kind": "explicit", "ranks": {"*": 4}, "default": 2},
+        {"kind": "capacity", "bits": 5.0, "headroom": 1.0},
+    ):
+        spec = parse_adapter_spec({"method": method, "rank": plan})
+        assert plain(spec)["rank"] == plan
+        assert parse_adapter_spec(plain(spec)) == spec

@@ -155,11 +155,6 @@ def test_a_selection_of_the_wrong_form_is_refused_by_name(lora, asked):
     assert {problem.path for problem in raised.value.problems} == set(asked)
 
 
-def test_experts_that_are_no_linear_layers_are_refused(facts, lora):
-    said = refusal(lora(targets=["experts"]), facts("mixtral"))
-    assert "adapter.targets = 'experts'" in said
-
-
 def test_the_selection_is_left_behind_when_a_spec_is_resolved(facts, lora):
     found = places_of(lora(targets=["q_proj"], layers=[0], alpha=3.0), facts())
     (spec,) = [here.spec for here in found.values()]

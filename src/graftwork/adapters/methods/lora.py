@@ -18,8 +18,10 @@ from pydantic import Field
 
 from graftwork.adapters.form import Frozen, LinearForm, Memo
 from graftwork.adapters.method import METHODS, Method, Params, Shapes
+from graftwork.adapters.methods.lora_experts import at_experts
 from graftwork.adapters.ranks import RankPlan
 from graftwork.adapters.targets import LinearSpec
+from graftwork.core.spec import parse
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from graftwork.base.facts import LinearPlace
 
 
-class LowRank(LinearSpec):
+class Ranked(LinearSpec):
     """What every low-rank method is asked."""
 
     rank: RankPlan = Field(
@@ -41,9 +43,6 @@ class LowRank(LinearSpec):
     scaling: Literal["classic", "rank_stabilised"] = "classic"
     """How strength falls with rank: classic alpha / rank, or alpha / sqrt(rank)."""
 
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the update's inputs zeroed while training. 0 to 0.1 are usual."""
-
     @property
     def resolved_rank(self) -> int:
         """The rank at one place; only a spec resolved for its place has one."""
@@ -56,6 +55,13 @@ class LowRank(LinearSpec):
         return self.alpha / (self.resolved_rank if self.scaling == "classic" else sqrt(self.resolved_rank))
 
 
+class LowRank(Ranked):
+    """What every low-rank method is asked whose update may lose inputs while it is trained."""
+
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the update's inputs zeroed while training. 0 to 0.1 are usual."""
+
+
 class LoraSpec(LowRank):
     """A request for LoRA."""
 
@@ -66,7 +72,7 @@ class LoraSpec(LowRank):
     """How A starts; B starts at zero. kaiming_uniform is uniform in +-1/sqrt(in features)."""
 
 
-def shapes(spec: LowRank, place: LinearPlace) -> Shapes:
+def shapes(spec: Ranked, place: LinearPlace) -> Shapes:
     """A and B."""
     return {"a_RI": (spec.resolved_rank, place.in_features), "b_OR": (place.out_features, spec.resolved_rank)}
 
@@ -74,7 +80,7 @@ def shapes(spec: LowRank, place: LinearPlace) -> Shapes:
 def init(spec: LoraSpec, frozen: Frozen, generator: Generator) -> Params:
     """A as asked, B zero: a fresh adapter changes nothing."""
     out_features, in_features = frozen.weight.shape
-    a_RI = _started(spec.init, spec.resolved_rank, in_features, generator)
+    a_RI = started(spec.init, spec.resolved_rank, in_features, generator)
     return {"a_RI": a_RI, "b_OR": a_RI.new_zeros(out_features, spec.resolved_rank)}
 
 
@@ -83,7 +89,8 @@ def act(spec: LowRank, params: Params, frozen: Frozen, memo: Memo) -> LinearForm
     return LinearForm(down_RI=params["a_RI"], up_OR=params["b_OR"], scale=spec.scale, dropout=spec.dropout)
 
 
-def _started(how: str, rank: int, in_features: int, generator: Generator) -> Tensor:
+def started(how: str, rank: int, in_features: int, generator: Generator) -> Tensor:
+    """A's starting values: `how` is one of the names of `LoraSpec.init`."""
     import torch  # here, so that what only reads specs and shapes never loads it
 
     a_RI = torch.empty(rank, in_features)
@@ -106,6 +113,14 @@ def _orthonormal_rows(a_RI: Tensor, generator: Generator) -> Tensor:
     return a_RI
 
 
+def as_lora(spec: Ranked, down_NI: Tensor, up_ON: Tensor, *, dropout: float = 0.0) -> tuple[LoraSpec, Params]:
+    """`spec.scale * up_ON down_NI` as a LoRA of as many ranks as the factors have, with the alpha of `spec`: what the
+    two scales differ by is put into B."""
+    raw = {"rank": len(down_NI), "alpha": spec.alpha, "dropout": dropout}
+    told = parse(LoraSpec, raw)
+    return told, {"a_RI": down_NI, "b_OR": up_ON * (spec.scale / told.scale)}
+
+
 METHODS.add(
     "lora",
     Method(
@@ -116,5 +131,6 @@ METHODS.add(
         shapes=shapes,
         init=init,
         act=act,
+        experts=at_experts(LoraSpec, init),
     ),
 )

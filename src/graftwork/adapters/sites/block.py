@@ -17,7 +17,9 @@ from graftwork.base.facts import BlockPlace
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
+    from graftwork.adapters.adapter import Placed
     from graftwork.adapters.bank import AdapterBank
+    from graftwork.adapters.route import Share
     from graftwork.base.facts import Place
 
 
@@ -34,14 +36,14 @@ def _enter(
     bank: AdapterBank, place: BlockPlace, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     route = bank.route_now()
-    if route is not None and route.at(place.name):
+    if route is not None and any(_acting(share) for share in route.at(place.name)):
         route.scratch[place.name] = args[0] if args else kwargs["hidden_states"]
 
 
 def _leave(bank: AdapterBank, place: BlockPlace, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
     route = bank.route_now()
     shares = route.at(place.name) if route else ()
-    if route is None or not shares:
+    if route is None or not any(map(_acting, shares)):
         return output
     entry = route.scratch.pop(place.name)
     left = output[0] if isinstance(output, tuple) else output
@@ -51,11 +53,16 @@ def _leave(bank: AdapterBank, place: BlockPlace, module: nn.Module, args: tuple[
     for share in shares:
         rows = slice(share.start * per_unit, share.end * per_unit)
         y_NH: Tensor = left_NH[rows]
-        for placed in share.placed:
+        for placed in _acting(share):
             y_NH = placed.method.act(placed.spec, placed.params, entry_NH[rows], y_NH)
         pieces.append(y_NH)
     whole = (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).view(left.shape)
     return (whole, *output[1:]) if isinstance(output, tuple) else whole
+
+
+def _acting(share: Share) -> list[Placed]:
+    """What acts here: a prefix in front of the same attention module has its own hook."""
+    return [placed for placed in share.placed if placed.method.site == "block"]
 
 
 HOOKS.add("block", Hook(name="block", attach=attach))

@@ -6,17 +6,29 @@ leaves. At a module with several, those of linear layers act first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from graftwork.core.catalog import Catalog
 
 if TYPE_CHECKING:
-    from torch.utils.hooks import RemovableHandle
-
+    from graftwork.adapters.adapter import Placed
     from graftwork.adapters.bank import AdapterBank
     from graftwork.base.facts import Place
+    from graftwork.core.errors import Problem
+
+
+class Removable(Protocol):
+    """Something of ours on the base."""
+
+    def remove(self) -> None:
+        """Take it off."""
+        ...
+
+
+def _none(bank: AdapterBank, here: Placed) -> Iterable[Problem]:
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,10 +37,12 @@ class Hook:
 
     Attributes:
         attach: hooks what a place needs in the bank's base; what the hooks do follows from `bank.route_now()`.
+        problems: why it cannot act there, found before anything is changed; nothing if it can.
     """
 
     name: str
-    attach: Callable[[AdapterBank, Place], list[RemovableHandle]]
+    attach: Callable[[AdapterBank, Place], Sequence[Removable]]
+    problems: Callable[[AdapterBank, Placed], Iterable[Problem]] = _none
 
 
 HOOKS: Catalog[Hook] = Catalog("kind of hook")

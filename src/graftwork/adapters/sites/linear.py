@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from graftwork.adapters.form import Frozen, LinearForm
+from graftwork.adapters.low_rank import cast, expand, shrink
+from graftwork.adapters.sites.answering import answered
 from graftwork.adapters.sites.hook import HOOKS, Hook
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from graftwork.adapters.route import Route
     from graftwork.base.facts import Place
 
+Begun = dict[int, tuple[LinearForm, Tensor]]
+"""By the identity of what acts at a place: its form and its first product."""
+
 
 def attach(bank: AdapterBank, place: Place) -> list[RemovableHandle]:
     """A hook after the layer, before any other of ours."""
@@ -28,27 +34,39 @@ def attach(bank: AdapterBank, place: Place) -> list[RemovableHandle]:
 
 def _after(bank: AdapterBank, place: Place, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
     route = bank.route_now()
-    return output if route is None else linear_output(route, bank.frozen(place), args[0], output)
+    if route is None or not route.at(place.name):
+        return output
+    return linear_output(route, bank.frozen(place), args[0], output, bank.beside(place))
 
 
-def linear_output(route: Route, frozen: Frozen, x: Tensor, base: Tensor) -> Tensor:
+def linear_output(route: Route, frozen: Frozen, x: Tensor, base: Tensor, beside: Sequence[Frozen] = ()) -> Tensor:
     """What the linear layer gives when each segment of `route` has its own adapters, or none.
 
     Args:
         x: input of the layer, features last.
         base: what the frozen layer gave for it.
+        beside: layers that usually see the same input, this one among them.
     """
     shares = route.at(frozen.place.name)
     if not shares:
         return base
-    x_NI, base_NO = x.reshape(-1, x.shape[-1]), base.reshape(-1, base.shape[-1])
+    base_NO = base.reshape(-1, base.shape[-1])
     per_unit = route.tokens_per_unit(x.shape, frozen.place.name)
+    if not torch.is_grad_enabled():
+        whole = answered(route, frozen, x, base_NO, beside or (frozen,))
+        if whole is not None:
+            return whole.view(base.shape)
+    begun = _begun(route, frozen, x, base.dtype, beside)
+    x_NI = x.reshape(-1, x.shape[-1])
     pieces = []
     for share in shares:
         rows = slice(share.start * per_unit, share.end * per_unit)
         y_NO = base_NO[rows]
         for placed in share.placed:
-            y_NO = adapted(placed, frozen, x_NI[rows], y_NO, training=route.training)
+            if id(placed) in begun and len(shares) == 1:
+                y_NO = _finished(placed, begun.pop(id(placed)), frozen, y_NO)
+            else:
+                y_NO = adapted(placed, frozen, x_NI[rows], y_NO, training=route.training)
         pieces.append(y_NO)
     whole = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
     return whole.view(base.shape)
@@ -61,26 +79,79 @@ def adapted(placed: Placed, frozen: Frozen, x_NI: Tensor, base_NO: Tensor, *, tr
     if form.down_RI is not None:
         x_NI = dropout(x_NI, form.dropout) if training and form.dropout else x_NI
         run = placed.method.run
-        y_NO = run(placed.spec, placed.params, x_NI, base_NO) if run else low_rank(form, x_NI, base_NO)
+        if run:
+            y_NO = run(placed.spec, placed.params, x_NI, base_NO)
+        else:
+            (z_NR,) = _first([placed], [form], x_NI, base_NO.dtype)
+            return _finished(placed, (form, z_NR), frozen, base_NO)
     return gained(form, y_NO, frozen.bias_O)
 
 
-def low_rank(form: LinearForm, x_NI: Tensor, base_NO: Tensor) -> Tensor:
-    """The base's output plus the update; the product of its factors is never formed."""
-    assert form.down_RI is not None
+def _first(
+    placed: Sequence[Placed], forms: Sequence[LinearForm], x_NI: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    downs = [form.down_RI for form in forms if form.down_RI is not None]
+    casts = [cast(down_RI, dtype, "down", here.memo) for here, down_RI in zip(placed, downs, strict=True)]
+    return shrink(x_NI, downs, casts)
+
+
+def _finished(placed: Placed, begun: tuple[LinearForm, Tensor], frozen: Frozen, base_NO: Tensor) -> Tensor:
+    """The output from the first product on; the product of the factors is never formed."""
+    form, z_NR = begun
     assert form.up_OR is not None
-    down_RI, up_OR = form.down_RI.to(x_NI.dtype), form.up_OR.to(x_NI.dtype)
-    return base_NO.addmm(x_NI @ down_RI.T, up_OR.T, alpha=form.scale)
+    up_OR = form.up_OR
+    y_NO = expand(base_NO, z_NR, up_OR, cast(up_OR, base_NO.dtype, "up", placed.memo), form.scale)
+    return gained(form, y_NO, frozen.bias_O)
+
+
+def _begun(route: Route, frozen: Frozen, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen]) -> Begun:
+    """First products of all layers beside this one, made in one when the first of them is asked, for one adapter over
+    the whole batch. Kept in the route until each layer has taken its own; whether their inputs really are one and the
+    same tensor is seen each time."""
+    if len(beside) < 2 or len(route.segments) > 1:
+        return {}
+    together = beside[0].place.name
+    kept = route.scratch.get("begun")
+    if kept is not None and kept[0] == together:
+        if kept[1] is x and kept[3] == _version(x):
+            if frozen is beside[-1]:
+                del route.scratch["begun"]  # the last to take its own
+            found: Begun = kept[2]
+            return found
+        route.scratch["apart", together] = True
+    if route.scratch.get(("apart", together)) or frozen is not beside[0]:
+        return {}
+    begun = _begin(route, x, dtype, beside)
+    route.scratch["begun"] = together, x, begun, _version(x)
+    return begun
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _begin(route: Route, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen]) -> Begun:
+    here = [(one, placed) for one in beside for share in route.at(one.place.name) for placed in share.placed]
+    here = [(one, placed) for one, placed in here if not placed.method.run]
+    forms = [(placed, placed.form(one)) for one, placed in here]
+    forms = [(p, f) for p, f in forms if f.down_RI is not None and not (route.training and f.dropout)]
+    if not forms:
+        return {}
+    products = _first([p for p, _ in forms], [f for _, f in forms], x.reshape(-1, x.shape[-1]), dtype)
+    return {id(p): (f, z_NR) for (p, f), z_NR in zip(forms, products, strict=True)}
 
 
 def gained(form: LinearForm, y_NO: Tensor, bias_O: Tensor | None) -> Tensor:
-    """Each output multiplied by its gain, with or without the layer's bias."""
+    """Each output multiplied by its gain, with or without the layer's bias; a gain of 1 changes no bit.
+
+    The product is made in the gain's type: near 1, bfloat16 knows only steps of 1/128.
+    """
     if form.gain_O is None:
         return y_NO
-    gain_O = form.gain_O.to(y_NO.dtype)
-    if bias_O is None or form.gains_bias:
-        return y_NO * gain_O
-    return (y_NO - bias_O) * gain_O + bias_O
+    gained_NO = y_NO * form.gain_O
+    if bias_O is not None and not form.gains_bias:
+        gained_NO = gained_NO + bias_O * (1 - form.gain_O)
+    return gained_NO.to(y_NO.dtype)
 
 
 HOOKS.add("linear", Hook(name="linear", attach=attach))

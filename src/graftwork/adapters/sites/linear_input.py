@@ -35,7 +35,7 @@ def _before(bank: AdapterBank, place: Place, module: nn.Module, args: tuple[Tens
         piece_NI = x_NI[share.start * per_unit : share.end * per_unit]
         for placed in share.placed:
             gain_I = placed.form(bank.frozen(place)).input_gain_I
-            piece_NI = piece_NI if gain_I is None else piece_NI * gain_I.to(x.dtype)
+            piece_NI = piece_NI if gain_I is None else (piece_NI * gain_I).to(x.dtype)
         pieces.append(piece_NI)
     whole = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
     return (whole.view(x.shape), *args[1:])
