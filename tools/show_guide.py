@@ -16,8 +16,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Run the command as a reader would, and put its output after it in both languages."""
-    pages = sorted(ROOT.glob("docs/guide/*.md"))
+    """Run each guide's first command as a reader would, and put its output after it in both languages."""
+    for english in sorted(ROOT.glob("docs/guide/*.md")):
+        if english.name.count(".") == 1:
+            write(english, english.with_suffix(".zh-CN.md"))
+
+
+def write(*pages: Path) -> None:
+    """One guide, in its languages."""
     command = re.search(r"^\$ graftwork (.*)$", pages[0].read_text("utf-8"), flags=re.MULTILINE)
     assert command is not None
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(
     [*ROOT.glob("recipes/*.yaml"), *ROOT.glob("examples/*/*.yaml"), ROOT / "src/graftwork/pipeline/demo/recipe.yaml"]
 )
-COMMANDS = ["demo", "run", "prepare", "train", "show", "chat", "export", "merge", "version"]
+COMMANDS = ["demo", "run", "prepare", "train", "show", "chat", "export", "merge", "blend", "version"]
 
 
 def test_the_package_offers_these_names():

@@ -143,19 +143,21 @@ def _embeddings(model: PreTrainedModel, modules: Mapping[str, nn.Module]) -> Ite
 
 
 def _experts(modules: Mapping[str, nn.Module]) -> Iterator[ExpertsPlace]:
-    """Fused experts in the form that `transformers` 5 gives to all families it can compute in one call."""
+    """Fused experts in the form that `transformers` 5 gives to all families it can compute in one call, whole on one
+    device and not quantised."""
     for name, module in modules.items():
         if not hasattr(module, "has_gate") or not hasattr(module, "_apply_gate"):
             continue
-        for parameter, role in FUSED_ROLES.items():
-            tensor = getattr(module, parameter, None)
-            if not isinstance(tensor, nn.Parameter) or tensor.ndim != 3:
-                continue
+        tensors = {p: getattr(module, p, None) for p in ("gate_up_proj" if module.has_gate else "up_proj", "down_proj")}
+        if getattr(module, "_is_expert_parallel", False) or not all(map(_is_plain, tensors.values())):
+            continue
+        for parameter, tensor in tensors.items():
+            assert isinstance(tensor, nn.Parameter)
             transposed = bool(getattr(module, "is_transposed", False))
             num_experts, rows, columns = tensor.shape
             yield ExpertsPlace(
                 name=f"{name}.{parameter}",
-                role=role,
+                role=FUSED_ROLES[parameter],
                 module=name,
                 parameter=parameter,
                 num_experts=num_experts,
@@ -164,6 +166,11 @@ def _experts(modules: Mapping[str, nn.Module]) -> Iterator[ExpertsPlace]:
                 transposed=transposed,
                 layer=layer_of(name),
             )
+
+
+def _is_plain(tensor: object) -> bool:
+    is_fused = isinstance(tensor, nn.Parameter) and tensor.ndim == 3
+    return is_fused and tensor.is_floating_point() and tensor.dtype.itemsize > 1  # type: ignore[attr-defined]
 
 
 def _active_experts(config: Any) -> int:

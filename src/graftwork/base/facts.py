@@ -1,7 +1,7 @@
 """Facts about a base that need no weights: where an adapter could attach, and what holds there."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,6 +101,9 @@ class ExpertsPlace:
     layer: int | None
 
 
+SAME_INPUT = (("attention.q", "attention.k", "attention.v"), ("mlp.gate", "mlp.up"))
+"""Roles of layers that usually see the same input."""
+
 Place = LinearPlace | BlockPlace | AttentionPlace | EmbeddingPlace | ExpertsPlace
 
 
@@ -149,6 +152,18 @@ class BaseFacts:
     def by_name(self) -> Mapping[str, LinearPlace]:
         """The linear layers by name."""
         return {place.name: place for place in self.places}
+
+
+def same_input(places: Iterable[LinearPlace]) -> list[tuple[LinearPlace, ...]]:
+    """Linear layers that usually see the same input together: queries, keys and values; gate and up.
+
+    From their names; whether they do is for who computes to see.
+    """
+    found: dict[tuple[object, ...], list[LinearPlace]] = {}
+    for place in places:
+        kind = next((kind for kind in SAME_INPUT if place.role in kind), (place.name,))
+        found.setdefault((place.name.rpartition(".")[0], kind, place.in_features), []).append(place)
+    return [tuple(together) for together in found.values()]
 
 
 def layer_of(name: str) -> int | None:

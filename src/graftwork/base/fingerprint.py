@@ -13,7 +13,7 @@ from typing import Any
 
 from graftwork.core.digests import CHUNK_BYTES, digest, digest_of_chunks, digest_of_file
 from graftwork.core.errors import IntegrityError, NotFoundError
-from graftwork.core.files import read_json
+from graftwork.core.files import each_key_once, read_json
 
 VOLATILE_CONFIG = (
     "_name_or_path",
@@ -138,19 +138,22 @@ class TensorEntry:
     end: int
 
 
-def safetensors_header(path: Path) -> dict[str, TensorEntry]:
+def safetensors_header(path: Path, *, limit_bytes: int = HEADER_LIMIT_BYTES) -> dict[str, TensorEntry]:
     """What a safetensors file says it holds, read without its data.
 
+    Args:
+        limit_bytes: longest header that is read.
+
     Raises:
-        IntegrityError: the header is not whole, or the file is not as long as it says.
+        IntegrityError: the header is not whole or too long, or the file is not as long as it says.
     """
     whole = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if whole < 8 or length > min(HEADER_LIMIT_BYTES, whole - 8):
+        if whole < 8 or length > min(limit_bytes, whole - 8):
             raise IntegrityError(f"{path} is no whole safetensors file ({whole} bytes). Fetch it again.")
         try:
-            header = json.loads(file.read(length))
+            header = json.loads(file.read(length), object_pairs_hook=each_key_once)
             entries = {name: _entry(told, 8 + length) for name, told in header.items() if name != "__metadata__"}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise IntegrityError(f"{path}: its safetensors header is broken. Fetch it again.") from error

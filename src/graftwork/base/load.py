@@ -93,6 +93,7 @@ def load_base(
             attn_implementation=None if attention == "auto" else attention,
             use_safetensors=True,
             output_loading_info=True,
+            experts_implementation="eager" if dtype == "float64" else None,  # grouped products know no float64
             **HERE,
         )
     except Exception as error:

@@ -26,7 +26,8 @@ ROLE_OF_LEAF = {
 
 ROLE_IN_CONTEXT = (
     (r"(^|\.)(self_)?(attn|attention)\.(c_proj|dense|projection)$|attention\.output\.dense$", "attention.out"),
-    (r"mlp\.c_proj$|output\.dense$", "mlp.down"),
+    (r"Attention\.o$", "attention.out"),
+    (r"mlp\.c_proj$|output\.dense$|(DenseReluDense|mlp|expert_\d+)\.wo$", "mlp.down"),
     (r"intermediate\.dense$", "mlp.up"),
     (r"(mlp|block_sparse_moe|feed_forward)\.gate$", "router"),
 )
@@ -35,6 +36,7 @@ ROLE_IN_CONTEXT = (
 ALIASES = {
     "attention": ("attention.",),
     "attention.qkv": ("attention.q", "attention.k", "attention.v", "attention.qkv"),
+    "attention.kv": ("attention.k", "attention.v", "attention.qkv"),
     "mlp": ("mlp.",),
     "experts": ("experts.",),
     "all": ("attention.", "mlp.", "experts."),
@@ -48,10 +50,8 @@ def role_of(name: str) -> str:
     >>> role_of("model.layers.3.self_attn.q_proj"), role_of("transformer.h.0.mlp.c_proj")
     ('attention.q', 'mlp.down')
     """
-    for pattern, role in ROLE_IN_CONTEXT:
-        if re.search(pattern, name):
-            return role
-    role = ROLE_OF_LEAF.get(name.rpartition(".")[2], "other")
+    role = next((role for pattern, role in ROLE_IN_CONTEXT if re.search(pattern, name)), None)
+    role = role or ROLE_OF_LEAF.get(name.rpartition(".")[2], "other")
     if ".experts." in f".{name}." and role.startswith(("mlp.", "other")):
         return role.replace("mlp.", "experts.").replace("other", "experts.other")
     return role

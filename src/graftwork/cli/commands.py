@@ -81,6 +81,7 @@ def show(
     places: Annotated[
         bool, typer.Option("--places", help="Also what is trained and what is not, layer by layer.")
     ] = False,
+    ranks: Annotated[bool, typer.Option("--ranks", help="Also the rank of every layer, role by role.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of recipes, for editors.")] = False,
     json: Json = False,
 ) -> None:
@@ -95,7 +96,7 @@ def show(
         return
     if recipe is None:
         raise typer.BadParameter("give a recipe, or --schema")
-    data, view = showing.recipe(recipe, settings or [], with_places=places)
+    data, view = showing.recipe(recipe, settings or [], with_places=places, with_ranks=ranks)
     answer(data, view, as_json=json)
 
 
@@ -117,14 +118,17 @@ def chat(
 
 def export(
     adapter: AdapterFolder,
-    out: Annotated[Path, typer.Argument(help="New folder.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="New folder; with gguf a new file.", show_default=False)],
     base: BaseRef = None,
+    form: Annotated[
+        str, typer.Option("--format", help="peft (PEFT, vLLM and others) or gguf (llama.cpp, LoRA alone).")
+    ] = "peft",
     json: Json = False,
 ) -> None:
-    """Copy an adapter for PEFT and vLLM, checked."""
+    """Copy an adapter for PEFT and vLLM or for llama.cpp, checked."""
     from graftwork.cli.moving import export_adapter
 
-    data = export_adapter(adapter, out, base)
+    data = export_adapter(adapter, out, base, form)
     answer(data, lambda console: views.show_fields(console, data), as_json=json)
 
 
@@ -142,6 +146,27 @@ def merge(
     from graftwork.cli.moving import merge_adapter
 
     data = merge_adapter(adapter, out, base, dtype)
+    answer(data, lambda console: views.show_fields(console, data), as_json=json)
+
+
+def blend(
+    terms: Annotated[
+        list[str], typer.Argument(metavar="FOLDER[:WEIGHT]...", help="Adapters of one base.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", help="New folder.", show_default=False)],
+    rank: Annotated[
+        int | None, typer.Option("--rank", min=1, max=4096, help="Most directions a layer may use. [default: all]")
+    ] = None,
+    base: BaseRef = None,
+    json: Json = False,
+) -> None:
+    """Add adapters up, each with its weight, as one.
+
+    What a lower rank loses is said.
+    """
+    from graftwork.cli.blending import blend_adapters
+
+    data = blend_adapters(terms, out, base, rank)
     answer(data, lambda console: views.show_fields(console, data), as_json=json)
 
 
@@ -169,7 +194,7 @@ def version(json: Json = False) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put every command into `app`, in the order in which a new user needs them."""
-    for command in (demo, run, prepare, train, show, chat, export, merge):
+    for command in (demo, run, prepare, train, show, chat, export, merge, blend):
         app.command()(command)
     app.add_typer(privacy_app, name="privacy")
     app.command()(version)

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +12,13 @@ import torch
 
 from graftwork.adapters.file_form import CONFIG as FILE
 from graftwork.adapters.file_form import TENSORS
+from graftwork.adapters.gguf import gguf_lora, write_gguf
 from graftwork.adapters.merge import MergeProof, merged_model, proof
+from graftwork.adapters.own_form import TYPE as OWN
 from graftwork.base.load import Base
 from graftwork.base.locate import PREFIX
 from graftwork.cli.opening import Opened, adapter_folder, open_adapter
-from graftwork.core.errors import ConflictError, WorkError
+from graftwork.core.errors import ConflictError, Problem, SpecError, WorkError, did_you_mean
 from graftwork.core.files import read_json, write_json
 
 PROBE = (
@@ -30,14 +32,26 @@ LIMITS = {"float64": 1e-6, "float32": 1e-4, "bfloat16": 2e-2, "float16": 5e-3}
 """Largest mean Kullback-Leibler divergence, in nats, from applied to merged that counts as the same."""
 
 
-def export_adapter(adapter: Path, out: Path, base: str | None) -> dict[str, Any]:
-    """Copy PEFT's two files of an adapter that loads, strictly, on its base."""
+def export_adapter(adapter: Path, out: Path, base: str | None, form: str = "peft") -> dict[str, Any]:
+    """Copy an adapter that loads, strictly, on its base: PEFT's two files, or one GGUF file.
+
+    Raises:
+        SpecError: no such form, or one that cannot hold this adapter.
+    """
     _refuse_existing(out)
+    if form not in EXPORTS:
+        raise SpecError([Problem("--format", form, f"one of {', '.join(EXPORTS)}", did_you_mean(form, EXPORTS))])
     opened = open_adapter(adapter, base, "float32")
-    folder = adapter_folder(adapter)
+    return EXPORTS[form](opened, adapter_folder(adapter), out)
+
+
+def _export_peft(opened: Opened, folder: Path, out: Path) -> dict[str, Any]:
+    config: Any = read_json(folder / FILE)
+    if config["peft_type"] == OWN:
+        hint = "Merge it into its base, or serve it here."
+        raise SpecError([Problem("adapter.method", config["method"], "a method that PEFT knows", hint)])
     with _arriving(out) as work:
         shutil.copyfile(folder / TENSORS, work / TENSORS)
-        config: Any = read_json(folder / FILE)
         # other tools know no `bundled:` and no relative folder; they find the base where it lies
         write_json(work / FILE, {**config, "base_model_name_or_path": _for_others(opened.bank.base)})
     return {
@@ -46,6 +60,26 @@ def export_adapter(adapter: Path, out: Path, base: str | None) -> dict[str, Any]
         "format": "PEFT",
         "files": [FILE, TENSORS],
     }
+
+
+def _export_gguf(opened: Opened, folder: Path, out: Path) -> dict[str, Any]:
+    adapter = opened.bank[opened.handle]
+    lora = gguf_lora(adapter, opened.bank.base.facts)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as work:
+        write_gguf(Path(work) / "whole", lora, out.stem)
+        (Path(work) / "whole").chmod(0o644)
+        (Path(work) / "whole").rename(out)
+    return {
+        "file": str(out),
+        "digest": adapter.digest(),
+        "format": "GGUF",
+        "architecture": lora.architecture,
+        "tensors": len(lora.tensors),
+    }
+
+
+EXPORTS: Mapping[str, Callable[[Opened, Path, Path], dict[str, Any]]] = {"peft": _export_peft, "gguf": _export_gguf}
 
 
 def merge_adapter(adapter: Path, out: Path, base: str | None, dtype: str) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from graftwork.cli import views
+from graftwork.cli.ranks_view import show_ranks
 from graftwork.cli.reply import View
 from graftwork.core.spec import plain
-from graftwork.pipeline.check import trainable
+from graftwork.pipeline.check import rank_table, trainable
 from graftwork.pipeline.folder import RunFolder
 from graftwork.pipeline.recipes import effective_text, read_request, recipe_digest
 from graftwork.pipeline.spec import RunSpec
@@ -34,22 +35,25 @@ def schema() -> None:
     sys.stdout.write(schema_text())
 
 
-def recipe(path: Path, settings: Sequence[str], *, with_places: bool) -> tuple[dict[str, Any], View]:
+def recipe(path: Path, settings: Sequence[str], *, with_places: bool, with_ranks: bool) -> tuple[dict[str, Any], View]:
     """The effective recipe as data and for people."""
     spec = read_request(path, settings)
     data: dict[str, Any] = {"digest": recipe_digest(spec), "recipe": plain(spec)}
     if with_places:
-        data["places"] = _places(spec)
+        data["places"] = trainable(_unstarted(spec))
+    if with_ranks:
+        data["ranks"] = rank_table(_unstarted(spec))
 
     def view(console: Console) -> None:
         sys.stdout.write(effective_text(spec))
         console.print(f"# digest {data['digest']}")
         if with_places:
             views.show_places(console, data["places"])
+        if with_ranks:
+            show_ranks(console, data["ranks"])
 
     return data, view
 
 
-def _places(spec: RunSpec) -> dict[str, Any]:
-    work = Work(spec=spec, folder=RunFolder(Path()), watch=Quiet())
-    return trainable(work)
+def _unstarted(spec: RunSpec) -> Work:
+    return Work(spec=spec, folder=RunFolder(Path()), watch=Quiet())

@@ -8,6 +8,8 @@ from tempfile import NamedTemporaryFile
 
 from graftwork.core.errors import IntegrityError, NotFoundError
 
+DEEPEST_JSON = 32
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` so that a reader, or a crash, sees the old file or the whole new one."""
@@ -60,3 +62,51 @@ def read_json(path: Path) -> object:
         raise NotFoundError(f"{path} is not there, or is no file.") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or a number too long to read
         raise IntegrityError(f"{path} is not whole JSON ({error}). Restore it from where it came.") from error
+
+
+def read_foreign_json(path: Path, *, limit_bytes: int) -> object:
+    """Decode a JSON file that anyone may have written: of bounded size and depth, no key twice, no number that is none.
+
+    Raises:
+        NotFoundError: there is no such file.
+        IntegrityError: it is no such JSON.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limit_bytes:
+            raise IntegrityError(f"{path} has {size:,} bytes; at most {limit_bytes:,} are read.")
+        with path.open("rb") as file:
+            text = file.read(limit_bytes + 1).decode("utf-8")
+        value = json.loads(text, object_pairs_hook=each_key_once, parse_constant=_refuse_constant)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise NotFoundError(f"{path} is not there, or is no file.") from error
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path} is not whole JSON ({error}). Restore it from where it came.") from error
+    if _is_deeper(value, DEEPEST_JSON):
+        raise IntegrityError(f"{path} is nested more than {DEEPEST_JSON} levels deep. Restore it from where it came.")
+    return value
+
+
+def each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Of `json.loads`, the `object_pairs_hook` that refuses a key that stands twice; raises ValueError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key in found if sum(key == other for other, _ in pairs) > 1)
+        raise ValueError(f"the key {twice!a} stands twice")
+    return found
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number")
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether lists and mappings are nested deeper than so many levels; without recursion of the same depth."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            item for v in layer for item in (v.values() if isinstance(v, dict) else v if isinstance(v, list) else ())
+        ]
+        if not layer:
+            return False
+    return any(isinstance(v, dict | list) for v in layer)

@@ -7,6 +7,7 @@ from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from graftwork.core.errors import SpecError
 from graftwork.core.spec import plain
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.work import Work
@@ -20,9 +21,11 @@ def check(work: Work) -> Done:
 
     Raises:
         NotFoundError: the base is not there.
-        SpecError: a target matches nothing.
+        SpecError: a target matches nothing, or the method's schedule does not fit the number of steps, where that is
+            known before the records are read.
     """
     began_s = time.monotonic()
+    _refuse_unfit_schedule(work)
     inputs = {"base": work.fingerprint.digest, "adapter": dict(plain(work.spec.adapter))}
     if done := work.folder.still_done("check", inputs):
         return done
@@ -51,6 +54,48 @@ def trainable(work: Work) -> dict[str, Any]:
         )
     num_params = sum(map(_num_params, asked.values()))
     return {"roles": roles, "num_params": num_params, "num_base_params": facts.num_params}
+
+
+def rank_table(work: Work) -> dict[str, Any]:
+    """The rank that each role has in each layer, and the numbers that are trained there.
+
+    A role with several places in a layer, or several methods at one, has each of its ranks in order, repeated ones
+    once. A method without rank is told by its name.
+    """
+    from graftwork.adapters.asked import places_of
+    from graftwork.base.load import facts_from_config
+
+    asked = list(places_of(work.spec.adapter, facts_from_config(work.base_folder)).values())
+    layers = []
+    for layer in sorted({one.place.layer for one in asked}, key=lambda n: float("inf") if n is None else n):
+        here = [one for one in asked if one.place.layer == layer]
+        ranks: dict[str, list[int | str]] = {}
+        for one in here:
+            told = ranks.setdefault(one.place.role, [])
+            rank = getattr(one.spec, "rank", one.method.name)
+            told += [rank] if rank not in told else []
+        layers.append({"layer": layer, "ranks": ranks, "num_params": sum(map(_num_params, here))})
+    return {
+        "roles": list(dict.fromkeys(one.place.role for one in asked)),
+        "layers": layers,
+        "total_rank": sum(getattr(one.spec, "rank", 0) for one in asked),
+        "num_params": sum(map(_num_params, asked)),
+        "moves": sorted({one.method.name for one in asked if one.method.evolution and hasattr(one.spec, "rank")}),
+    }
+
+
+def _refuse_unfit_schedule(work: Work) -> None:
+    from graftwork.adapters.evolution import schedule_problems
+
+    steps = work.spec.training.steps
+    problems = [] if steps is None else schedule_problems(work.spec.adapter, steps)
+    if not problems:
+        return
+    try:
+        trainable(work)
+    except SpecError as error:  # told together
+        problems += error.problems
+    raise SpecError(problems)
 
 
 def _num_params(here: Asked) -> int:

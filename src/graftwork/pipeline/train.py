@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-import platform
 import resource
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import graftwork
 from graftwork.adapters.bank import AdapterBank
+from graftwork.adapters.evolution import schedule_problems
 from graftwork.adapters.files import write_adapter
 from graftwork.base.packing import refuse_mixed_packs
 from graftwork.core.digests import digest
-from graftwork.core.errors import IntegrityError, Interrupted
+from graftwork.core.errors import IntegrityError, Interrupted, SpecError
 from graftwork.core.files import write_text
 from graftwork.core.spec import plain
 from graftwork.data.batches import Mixture
 from graftwork.data.store import TokenStore
 from graftwork.pipeline.folder import Done
+from graftwork.pipeline.provenance import provenance
 from graftwork.pipeline.work import Work, prepared_tokens
-from graftwork.training.checkpoints import restore_newest, save_checkpoint
+from graftwork.training.checkpoints import Beside, restore_newest, save_checkpoint
+from graftwork.training.evolving import beside_of, evolving, finished
 from graftwork.training.loop import TrainJob, optimizer_for, train
 from graftwork.training.memory import checkpoint_activations, give_back_free_memory, keep_activations
 
@@ -37,9 +36,10 @@ TRIM_EVERY = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """A training at work: the job, its digest and where its checkpoints lie."""
+    """A training at work: the job, what goes on beside its optimizer, its digest and where its checkpoints lie."""
 
     job: TrainJob
+    beside: Beside
     digest: str
     checkpoints: Path
 
@@ -48,7 +48,7 @@ def train_adapter(work: Work, prepared: Done) -> Done:
     """Do the step, unless it is done already; go on from the newest checkpoint when there is one.
 
     Raises:
-        SpecError: a target matches nothing.
+        SpecError: a target matches nothing, or the method's schedule does not fit the number of steps.
         WorkError: the loss is not finite any more.
         IntegrityError: a byte of the base moved while training, which must never happen.
         Interrupted: asked to stop; the state is saved.
@@ -57,6 +57,8 @@ def train_adapter(work: Work, prepared: Done) -> Done:
     if done := work.folder.still_done("train", inputs):
         work.watch.say("train: done already")
         return done
+    if problems := schedule_problems(work.spec.adapter, _num_steps(work, prepared)):
+        raise SpecError(problems)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     base_before = work.base.tensor_digest()
     trained = _begin(work, prepared, digest(inputs))
@@ -66,20 +68,23 @@ def train_adapter(work: Work, prepared: Done) -> Done:
     if kept := work.folder.set_aside(ADAPTER):
         work.watch.say(f"an adapter of other inputs lay here; it is kept at {kept}")
     job = trained.job
+    adapter = finished(job.bank[job.handle], job.evolving)
     card = write_adapter(
         work.folder.path / ADAPTER,
-        job.bank[job.handle],
+        adapter,
         work.base,
-        _provenance(work, prepared, job.num_steps),
+        provenance(work, prepared, job.num_steps),
     )
     summary: dict[str, Any] = {
         "adapter_digest": card.digest,
-        "num_params": job.bank[job.handle].num_params,
+        "num_params": adapter.num_params,
         "num_base_params": work.base.facts.num_params,
         "num_steps": job.num_steps,
         "base_tensors": base_before,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+    if job.evolving:
+        summary["ranks"] = {key: getattr(here.spec, "rank", None) for key, here in adapter.placed.items()}
     job.bank.remove(job.handle)
     outputs = [f"{ADAPTER}/{path.name}" for path in (work.folder.path / ADAPTER).iterdir()]
     return work.folder.record("train", inputs, outputs, summary, began_s)
@@ -100,6 +105,10 @@ def _inputs(work: Work, prepared: Done) -> dict[str, Any]:
     }
 
 
+def _num_steps(work: Work, prepared: Done) -> int:
+    return work.spec.training.num_steps(_mixture(work, prepared_tokens(work, "train", prepared.summary)).epoch_size)
+
+
 def _begin(work: Work, prepared: Done, job_digest: str) -> Trained:
     spec = work.spec
     bank = AdapterBank(work.base)
@@ -111,7 +120,9 @@ def _begin(work: Work, prepared: Done, job_digest: str) -> Trained:
     params = {name: tensor.requires_grad_() for name, tensor in bank[handle].trained()}
     optimizer = optimizer_for(params, spec.training)
     checkpoints = work.folder.path / CHECKPOINTS / job_digest[:16]
-    first_step, skipped = restore_newest(checkpoints, job=job_digest, params=params, optimizer=optimizer)
+    parts = evolving(bank[handle])
+    beside = beside_of(bank[handle], parts)
+    first_step, skipped = restore_newest(checkpoints, job=job_digest, params=params, optimizer=optimizer, beside=beside)
     for one in skipped:
         work.watch.say(f"{one.path.name} cannot be used: {one.reason}")
     if first_step:
@@ -128,8 +139,9 @@ def _begin(work: Work, prepared: Done, job_digest: str) -> Trained:
         spec=spec.training,
         num_steps=spec.training.num_steps(mixture.epoch_size),
         first_step=first_step,
+        evolving=parts,
     )
-    return Trained(job=job, digest=job_digest, checkpoints=checkpoints)
+    return Trained(job=job, beside=beside, digest=job_digest, checkpoints=checkpoints)
 
 
 def _to_the_end(work: Work, trained: Trained) -> None:
@@ -159,7 +171,14 @@ def _to_the_end(work: Work, trained: Trained) -> None:
 
 def _save(trained: Trained, step: int) -> None:
     job = trained.job
-    save_checkpoint(trained.checkpoints, step=step, job=trained.digest, params=job.params, optimizer=job.optimizer)
+    save_checkpoint(
+        trained.checkpoints,
+        step=step,
+        job=trained.digest,
+        params=job.params,
+        optimizer=job.optimizer,
+        beside=trained.beside,
+    )
 
 
 def _mixture(work: Work, records: TokenStore) -> Mixture:
@@ -178,18 +197,3 @@ def _keep_until(work: Work, step: int, job: str) -> None:
         work.folder.set_aside(METRICS)
     kept = [row for row in rows if row["job"] == job[:16] and row["step"] <= step]
     write_text(metrics, "".join(json.dumps(row) + "\n" for row in kept))
-
-
-def _provenance(work: Work, prepared: Done, num_steps: int) -> Mapping[str, Any]:
-    return {
-        "recipe": dict(plain(work.spec)),
-        "data": {side: prepared.summary[side]["digest"] for side in ("train", "evaluation")},
-        "seed": work.spec.training.seed,
-        "num_steps": num_steps,
-        "versions": {
-            "graftwork": graftwork.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors")},
-        },
-        "threads": torch.get_num_threads(),
-    }

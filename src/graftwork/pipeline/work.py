@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftwork.adapters.asked import positions_in_front
 from graftwork.base.fingerprint import Fingerprint, fingerprint
 from graftwork.base.locate import locate
-from graftwork.core.errors import IntegrityError, Interrupted
+from graftwork.core.errors import IntegrityError, Interrupted, Problem, SpecError
 from graftwork.data.records import Record
 from graftwork.data.source_spec import SourceSpec
 from graftwork.data.sources.hub import at_commit
@@ -59,10 +60,17 @@ class Work:
 
     @cached_property
     def context_tokens(self) -> int | None:
-        """The longest input of the base; None when it has no limit."""
+        """The longest input of the base behind what the adapter puts in front of it; None when it has no limit.
+
+        Raises:
+            SpecError: the adapter leaves no room for a token.
+        """
         from graftwork.base.load import context_tokens
 
-        return context_tokens(self.base_folder)
+        whole, in_front = context_tokens(self.base_folder), positions_in_front(self.spec.adapter)
+        if whole is not None and in_front >= whole:
+            raise SpecError([Problem("adapter.positions", in_front, f"less than the base's context of {whole}")])
+        return whole if whole is None else whole - in_front
 
     @cached_property
     def sources(self) -> tuple[SourceSpec, ...]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -27,11 +27,36 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """What a run needs to go on beside what its optimizer trains.
+
+    Attributes:
+        kept: tensors of the adapter that are not trained, by name; they may change between steps.
+        states: what the adapter's evolving parts remember, tensors by name, by part.
+    """
+
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    states: Mapping[str, dict[str, Tensor]] = field(default_factory=dict)
+
+
+ALONE = Beside()
+"""Nothing beside what is trained."""
+
+
 def save_checkpoint(
-    folder: Path, *, step: int, job: str, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+    folder: Path,
+    *,
+    step: int,
+    job: str,
+    params: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    beside: Beside = ALONE,
 ) -> Path:
     """Write the state after `step` steps of the job with digest `job`, and drop the oldest beyond KEPT."""
-    tensors = {f"param/{name}": tensor.detach().cpu().contiguous() for name, tensor in params.items()}
+    named = {f"param/{name}": tensor for name, tensor in (params | beside.kept).items()}
+    named |= {_evolution(p, name): tensor for p, state in beside.states.items() for name, tensor in state.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     for name, tensor in params.items():
         for key, value in optimizer.state[tensor].items():
             tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
@@ -44,9 +69,14 @@ def save_checkpoint(
 
 
 def restore_newest(
-    folder: Path, *, job: str, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+    folder: Path,
+    *,
+    job: str,
+    params: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    beside: Beside = ALONE,
 ) -> tuple[int, list[Skipped]]:
-    """Put the newest whole checkpoint of `job` into `params` and `optimizer`.
+    """Put the newest whole checkpoint of `job` into `params`, `optimizer` and what lies beside them.
 
     Returns:
         Steps done (0 when no checkpoint is whole), and the newer ones that had to be passed over.
@@ -57,7 +87,8 @@ def restore_newest(
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
             step, tensors = _read(path, job)
-            _put(tensors, params, optimizer)
+            _refuse_what_does_not_fit(tensors, params, beside)
+            _put(tensors, params, optimizer, beside)
         except (SafetensorError, ValueError, OSError) as error:
             skipped.append(Skipped(path=path, reason=first_line(error)))
             continue
@@ -78,20 +109,37 @@ def _read(path: Path, job: str) -> tuple[int, dict[str, Tensor]]:
     return state["step"], tensors
 
 
-def _put(tensors: Mapping[str, Tensor], params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
-    for name, param in params.items():  # all of it is looked at before anything is changed
-        for stored in (f"param/{name}", f"optimizer/exp_avg/{name}", f"optimizer/exp_avg_sq/{name}"):
-            if stored not in tensors or tensors[stored].shape != param.shape:
-                raise ValueError(f"it holds no {stored} of the shape {tuple(param.shape)}")
-        if f"optimizer/step/{name}" not in tensors:
-            raise ValueError(f"it holds no optimizer/step/{name}")
+def _refuse_what_does_not_fit(tensors: Mapping[str, Tensor], params: dict[str, Tensor], beside: Beside) -> None:
+    """All of it is looked at before anything is changed."""
+    needed = {f"param/{name}": tuple(tensor.shape) for name, tensor in (params | beside.kept).items()}
+    for name, param in params.items():
+        needed |= {f"optimizer/{key}/{name}": tuple(param.shape) for key in ("exp_avg", "exp_avg_sq")}
+        needed[f"optimizer/step/{name}"] = ()
+    for part, state in beside.states.items():
+        needed |= {_evolution(part, name): tuple(tensor.shape) for name, tensor in state.items()}
+    for name, shape in needed.items():
+        if name not in tensors or tensors[name].shape != shape:
+            raise ValueError(f"it holds no {name} of the shape {shape}")
+
+
+def _put(
+    tensors: Mapping[str, Tensor], params: dict[str, Tensor], optimizer: torch.optim.Optimizer, beside: Beside
+) -> None:
     states = {name: dict(_state_of(name, tensors)) for name in params}
     with torch.no_grad():
+        for name, tensor in (params | beside.kept).items():
+            tensor.copy_(tensors[f"param/{name}"])
         for name, param in params.items():
-            param.copy_(tensors[f"param/{name}"])
             optimizer.state[param] = {
                 key: value if value.ndim == 0 else value.to(param.device) for key, value in states[name].items()
             }
+        for part, state in beside.states.items():
+            for name, tensor in state.items():
+                tensor.copy_(tensors[_evolution(part, name)])
+
+
+def _evolution(part: str, name: str) -> str:
+    return f"evolution/{part}/{name}"
 
 
 def _state_of(name: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

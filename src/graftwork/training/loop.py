@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from graftwork.adapters.evolution import Moment
 from graftwork.base.head import Halves, nats
 from graftwork.core.errors import CapacityError, WorkError
 from graftwork.data.batches import Mixture, micro_batches, step_indices
 from graftwork.data.collate import Batch, collate, collate_packed
 from graftwork.data.packs import packs
+from graftwork.training.evolving import Evolving, advance, penalty_of
 from graftwork.training.report import StepReport
 from graftwork.training.schedule import rate_factor
 from graftwork.training.spectral import hold_below
@@ -39,6 +41,7 @@ class TrainJob:
         lengths: tokens of each record.
         mixture: how often each source is seen.
         first_step: steps already done.
+        evolving: what happens to the adapter between steps.
     """
 
     bank: AdapterBank
@@ -52,6 +55,7 @@ class TrainJob:
     spec: TrainSpec
     num_steps: int
     first_step: int = 0
+    evolving: tuple[Evolving, ...] = ()
 
 
 def optimizer_for(params: dict[str, Tensor], spec: TrainSpec) -> torch.optim.AdamW:
@@ -79,22 +83,24 @@ def train(job: TrainJob, clock: Callable[[], float]) -> Iterator[StepReport]:
         batches = [batch.to(job.bank.base.device) for batch in _batches(job, indices)]
         num_targets = sum(batch.num_targets for batch in batches)
         loss = sum(_accumulate(job, batch, num_targets, (step, i)) for i, batch in enumerate(batches))
+        penalty = _penalised(job)
         grad_norm = _clipped(job)
         if not (isfinite(loss) and isfinite(grad_norm)):
             job.optimizer.zero_grad(set_to_none=True)
             raise WorkError(_not_finite(job, step, indices, loss, grad_norm))
         rate = job.spec.learning_rate * rate_factor(job.spec.schedule, step, job.num_steps)
-        _update(job, rate)
+        _update(job, rate, Moment(step=step + 1, num_steps=job.num_steps))
         cap = job.spec.spectral_cap
         yield StepReport(
             step=step + 1,
             loss_nats=loss,
+            penalty=penalty,
             grad_norm=grad_norm,
             learning_rate=rate,
             num_targets=num_targets,
             num_tokens=sum(batch.num_tokens for batch in batches),
             seconds=clock() - began_s,
-            max_singular_value=hold_below(job.params.values(), cap) if cap else None,
+            max_singular_value=hold_below(_factors(job), cap) if cap else None,
         )
 
 
@@ -126,15 +132,31 @@ def _accumulate(job: TrainJob, batch: Batch, step_targets: int, at: tuple[int, i
     return float(loss.detach())
 
 
+def _penalised(job: TrainJob) -> float:
+    """Add the gradient of the methods' penalty: once a step, however the step is cut."""
+    penalty = penalty_of(job.bank[job.handle])
+    if penalty is None:
+        return 0.0
+    penalty.backward()
+    return float(penalty.detach())
+
+
+def _factors(job: TrainJob) -> list[Tensor]:
+    """The low-rank factors among the trained tensors, by the R in their names; of experts each one's own."""
+    ranked = [p.detach() for name, p in job.params.items() if "R" in name.rpartition("_")[2]]
+    return [factor for p in ranked for factor in (p.unbind() if p.ndim == 3 else [p]) if factor.ndim == 2]
+
+
 def _clipped(job: TrainJob) -> float:
     most = job.spec.max_grad_norm
     return float(clip_grad_norm_(job.params.values(), float("inf") if most is None else most))
 
 
-def _update(job: TrainJob, rate: float) -> None:
+def _update(job: TrainJob, rate: float, moment: Moment) -> None:
     for group in job.optimizer.param_groups:
         group["lr"] = rate
     job.optimizer.step()
+    advance(job.evolving, moment)
     job.optimizer.zero_grad(set_to_none=True)
 
 

@@ -9,13 +9,15 @@ class StepReport:
 
     Attributes:
         step: steps done so far, this one included.
-        loss_nats: mean over the step's target tokens, before the update.
+        loss_nats: mean over the step's target tokens, before the update, without the penalty.
+        penalty: what the method adds to the loss; 0 when it adds nothing.
         grad_norm: over all trained tensors, before clipping.
         max_singular_value: before capping; None without a cap.
     """
 
     step: int
     loss_nats: float
+    penalty: float
     grad_norm: float
     learning_rate: float
     num_targets: int

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from graftwork.adapters.bank import AdapterBank
+from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.head import halves
 from graftwork.core.spec import parse
 from graftwork.data.batches import evenly
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
+from graftwork.training.evolving import beside_of, evolving
 from graftwork.training.loop import TrainJob, optimizer_for, train
 from graftwork.training.spec import TrainSpec
 
@@ -38,14 +40,16 @@ def told_of(records):
 
 
 class Training:
-    """A job on a fresh adapter and a base of its own."""
+    """A job on a fresh adapter, changed by `change`, and a base of its own."""
 
-    def __init__(self, base, adapter, *, records=None, num_steps=10, first_step=0, **asked):
+    def __init__(self, base, adapter, *, records=None, num_steps=10, first_step=0, change=None, **asked):
         spec = parse(TrainSpec, {"batch_size": 3, "accumulation": 2, "learning_rate": 0.01, **asked})
         self.bank = AdapterBank(base)
         self.handle = self.bank.fresh(adapter, seed=spec.seed)
+        if change:
+            self.handle = self.bank.add(change(self.bank[self.handle]), name="changed")
         self.adapter = self.bank[self.handle]
-        self.params = {name: tensor.requires_grad_() for name, tensor in self.adapter.tensors()}
+        self.params = {name: tensor.requires_grad_() for name, tensor in self.adapter.trained()}
         self.optimizer = optimizer_for(self.params, spec)
         self.told = {
             "bank": self.bank,
@@ -55,8 +59,14 @@ class Training:
             "optimizer": self.optimizer,
             **told_of(some_records() if records is None else records),
             "spec": spec,
+            "evolving": evolving(self.adapter),
         }
         self.job = self.job_from(first_step, num_steps)
+
+    @property
+    def beside(self):
+        """What goes into a checkpoint beside what the optimizer trains."""
+        return beside_of(self.adapter, self.told["evolving"])
 
     def job_from(self, first_step, num_steps):
         return TrainJob(**self.told, first_step=first_step, num_steps=num_steps)
@@ -77,7 +87,8 @@ def training(load, lora):
     """`training(adapter={...}, family=..., **train_spec)`: a job ready to run."""
 
     def begin(*, adapter=None, family="llama", dtype="float64", **asked):
-        return Training(load(family, dtype), lora(**(adapter or {})), **asked)
+        told = adapter or {}
+        return Training(load(family, dtype), parse_adapter_spec(told) if "method" in told else lora(**told), **asked)
 
     return begin
 
