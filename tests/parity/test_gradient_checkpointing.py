@@ -4,11 +4,20 @@ import threading
 
 import pytest
 import torch
-from tests.support.tiny_base import FAMILIES
+from tests.support.methods import leaves, request
+from tests.support.methods import lively as lively_spec
+from tests.support.tiny_base import FAMILIES, make_other
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.merge import merged_model
+from graftwork.adapters.wanted import parse_adapter_spec
+from graftwork.base.any_model import wrapped
+from graftwork.core.errors import WorkError
 from graftwork.training.memory import checkpoint_activations, keep_activations
+
+
+def combined(*parts):
+    return parse_adapter_spec({"method": "combined", "parts": parts})
 
 
 def gradient(bank, handles, tokens, rows, *, threaded=False):
@@ -24,7 +33,7 @@ def gradient(bank, handles, tokens, rows, *, threaded=False):
             worker.join()
         else:
             loss.backward()
-    return loss.detach(), torch.cat([leaf.grad.flatten() for leaf in leaves])
+    return loss.detach(), torch.cat([torch.zeros(0), *(leaf.grad.flatten() for leaf in leaves)])
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
@@ -93,3 +102,67 @@ def test_undone_it_leaves_a_base_that_can_be_merged(load, lively, tokens_BT):
     keep_activations(bank)
     assert not any(m.training for m in bank.base.model.modules())
     merged_model(bank.base.model, bank[handle])
+
+
+SOME = {
+    "lora at q and k": request("lora", targets=["q_proj", "k_proj"]),
+    "lora at k and v": request("lora", targets=["k_proj", "v_proj"]),
+    "lora at q": request("lora", targets=["q_proj"]),
+    "gains before lora": combined({"method": "ia3", "feedforward": ["attention", "mlp.gate"]}, {"method": "lora"}),
+    "gains before one of three": combined({"method": "ia3", "feedforward": ["attention.k"]}, {"method": "pissa"}),
+}
+
+
+@pytest.mark.parametrize("asked", SOME)
+def test_layers_beside_each_other_may_be_adapted_in_part(load, tokens_BT, asked):
+    bank = AdapterBank(load())
+    handle = lively_spec(bank, SOME[asked], 1)
+    kept = gradient(bank, [handle], tokens_BT(3), [handle] * 3)
+    checkpoint_activations(bank)
+    recomputed = gradient(bank, [handle], tokens_BT(3), [handle] * 3)
+    for found, expected in zip(recomputed, kept, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_layers_with_two_inputs_give_the_same_gradient_recomputed():
+    bank = AdapterBank(wrapped(make_other("whisper"), ref="tiny whisper"))
+    handle = lively_spec(bank, request("lora", targets=["attention"]), 1)
+    params, draw = leaves(bank, handle), torch.Generator().manual_seed(1)
+    features = torch.randn(2, 8, 40, generator=draw, dtype=torch.float64)
+    tokens = torch.randint(3, 60, (2, 5), generator=draw)
+
+    def found():
+        with bank.route([handle] * 2, training=True):
+            loss = bank.host.model(input_features=features, decoder_input_ids=tokens).logits.square().mean()
+            return torch.autograd.grad(loss, list(params.values()))
+
+    kept = found()
+    checkpoint_activations(bank)
+    torch.testing.assert_close(found(), kept, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("name", ["lora", "prefix_tuning", "bottleneck"])
+def test_recomputing_that_would_lose_the_route_is_refused(load, tokens_BT, logits, name, reentrant):
+    bank = AdapterBank(load())
+    handle, model = lively_spec(bank, request(name)), bank.base.model
+    before = logits(bank, tokens_BT(), [handle] * 2)
+    model.activation_checkpointing_enable({"use_reentrant": reentrant})
+    assert torch.equal(logits(bank, tokens_BT(), [handle] * 2), before)
+    model.train()
+    with bank.route([None, None]):
+        model(input_ids=tokens_BT(), use_cache=False)
+    with pytest.raises(WorkError, match=r"checkpoint_activations\(bank\)"), bank.route([handle, None], training=True):
+        pass
+    assert bank.route_now() is None
+    model.eval()
+    checkpoint_activations(bank)
+    gradient(bank, [], tokens_BT(), [handle] * 2)
+
+
+def test_undone_it_leaves_no_hook_and_nothing_that_asks_for_gradients(load, tokens_BT):
+    bank = AdapterBank(load())
+    checkpoint_activations(bank)
+    keep_activations(bank)
+    assert not [m for m in bank.base.model.modules() if m._forward_hooks or m._forward_pre_hooks]
+    assert not bank.base.model(input_ids=tokens_BT()).logits.requires_grad

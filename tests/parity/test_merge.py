@@ -184,3 +184,15 @@ def test_a_gain_of_zero_leaves_nothing_to_restore(load):
     next(iter(bank[handle].placed.values())).params["gain_O"][0] = 0
     with pytest.raises(SpecError, match="expected gains other than zero"):
         unmerged(merged_model(bank.base.model, bank[handle]), bank[handle])
+
+
+@pytest.mark.parametrize("lower", ["lora", "dora", "ia3", "pissa"])
+@pytest.mark.parametrize("upper", ["lora", "dora", "ia3"])
+def test_adapters_on_one_another_merge_into_what_they_compute(load, logits, tokens_BT, lower, upper):
+    bank, tokens = AdapterBank(load()), tokens_BT()
+    row = (lively_of(bank, request(lower), 1), lively_of(bank, request(upper), 2))
+    applied = logits(bank, tokens, [row] * 2)
+    with torch.no_grad():
+        found = merged_model(bank.base.model, *(bank[handle] for handle in row))(input_ids=tokens).logits
+    torch.testing.assert_close(found, applied, rtol=0, atol=1e-9)
+    assert (found - logits(bank, tokens, [row[0]] * 2)).abs().max() > 0.01

@@ -141,7 +141,8 @@ def fresh(
     placed = {}
     for key, asked in places_of(spec, facts).items():
         params = asked.method.init(asked.spec, frozen_at(asked.place), _generator(seed, key))
-        on_device = {k: v.to(dtype=dtype, device=device) for k, v in params.items()}
+        # contiguous: what an optimizer keeps beside a tensor takes its layout, and comes back from a file without it
+        on_device = {k: v.to(dtype=dtype, device=device).contiguous() for k, v in params.items()}
         placed[key] = Placed(place=asked.place, method=asked.method, spec=asked.spec, params=on_device, part=asked.part)
     return Adapter(spec=spec, placed=placed)
 

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 
 from graftwork.adapters import files
 from graftwork.adapters.adapter import Adapter, fresh
 from graftwork.adapters.budget import Kept, to_evict
+from graftwork.adapters.form import Memo
 from graftwork.adapters.route import Owner, Route, Unit, segments
 from graftwork.adapters.sites import HOOKS
 from graftwork.adapters.sites.frozen import FrozenModule
+from graftwork.adapters.standing import standing
+from graftwork.adapters.versions import watch_optimizers
 from graftwork.base.facts import same_input
 from graftwork.base.load import Base
-from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError
+from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError, WorkError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,15 +68,20 @@ class AdapterBank:
     """
 
     def __init__(self, base: Host, *, budget_bytes: int | None = None) -> None:
+        watch_optimizers()
         self.host = base
         self.budget_bytes = budget_bytes
         self.evicted: list[Handle] = []
+        self.made_again: dict[str, bool] = {}
+        self.last_of = {p.name.rpartition(".")[0]: p.name for p in base.facts.places if p.role == "mlp.down"}
         self._modules: dict[str, nn.Module] = dict(base.model.named_modules())
         self._frozen: dict[Place, FrozenModule] = {}
         self._beside: dict[str, tuple[FrozenModule, ...]] = {}
         self._adapters: dict[Handle, Adapter] = {}
         self._bytes: dict[Handle, int] = {}  # the least recently routed first
         self._pinned: set[Handle] = set()
+        self._memos: WeakKeyDictionary[Adapter, Memo] = WeakKeyDictionary()
+        self._recomputing = [module for module in base.model.modules() if hasattr(module, "gradient_checkpointing")]
         self._holders: Counter[Adapter] = Counter()
         self._needed: Counter[tuple[str, str]] = Counter()
         self._hooks: dict[tuple[str, str], Sequence[Removable]] = {}
@@ -122,6 +131,10 @@ class AdapterBank:
                 self._beside.update((one.name, together) for one in places)
         return self._beside[place.name]
 
+    def memo(self, adapter: Adapter) -> Memo:
+        """Values computed from an adapter and this bank's base."""
+        return self._memos.setdefault(adapter, Memo())
+
     def route_now(self) -> Route | None:
         """The route in force in this thread."""
         return self._route.get()
@@ -145,6 +158,11 @@ class AdapterBank:
         adapter = files.read_adapter(Path(folder), self.host).adapter
         return self.add(adapter, name=name or Path(folder).name)
 
+    def load_standing(self, folder: Path | str) -> tuple[Handle, ...]:
+        """Read the adapter in `folder` and all that it stands on, the lowest first: a row for `route`. Raises as
+        `standing` and `load` do."""
+        return tuple(self.load(one.folder) for one in standing(Path(folder)))
+
     def add(self, adapter: Adapter, *, name: str) -> Handle:
         """Put `adapter` in, or change nothing.
 
@@ -164,7 +182,8 @@ class AdapterBank:
             raise SpecError(problems)
         handle, needed_bytes = Handle(next(self._numbers), name), adapter.num_bytes
         with self._lock:
-            self._make_room(needed_bytes)
+            if adapter not in self._adapters.values():  # under one more name it needs no more room
+                self._make_room(needed_bytes)
             self._adapters = {**self._adapters, handle: adapter}
             self._bytes[handle] = needed_bytes
             self._hold(adapter)
@@ -185,15 +204,19 @@ class AdapterBank:
         """Evict what must leave, or raise CapacityError and change nothing. Called with the lock."""
         if self.budget_bytes is None:
             return
+        names: dict[Adapter, list[Handle]] = {}
+        for handle in self._bytes:
+            adapter = self._adapters[handle]
+            names[adapter] = [*names.pop(adapter, []), handle]  # to the end: its most recently routed name counts
         kept = [
             Kept(
-                handle=handle,
-                num_bytes=num_bytes,
-                is_free_to_go=handle not in self._pinned and self._holders[self._adapters[handle]] == 1,
+                handle=handles,
+                num_bytes=self._bytes[handles[0]],
+                is_free_to_go=self._pinned.isdisjoint(handles) and self._holders[adapter] == len(handles),
             )
-            for handle, num_bytes in self._bytes.items()
+            for adapter, handles in names.items()
         ]
-        for handle in to_evict(needed_bytes, self.budget_bytes, kept):
+        for handle in itertools.chain.from_iterable(to_evict(needed_bytes, self.budget_bytes, kept)):
             self._take_out(handle)
             self.evicted.append(handle)
 
@@ -244,15 +267,27 @@ class AdapterBank:
     def route(self, rows: Sequence[Row], *, training: bool = False) -> Iterator[Route]:
         """Inside, row b of every batch is answered by `rows[b]`; None is the base alone.
 
-        Stay inside until backward has run: gradient checkpointing runs the forward pass again.
+        It holds in this thread alone; one that is started inside enters its own. Stay inside until backward has run:
+        gradient checkpointing runs the forward pass again.
+
+        Raises:
+            NotFoundError: an adapter is not in this bank.
+            WorkError: the base recomputes activations in a way that would lose the route.
         """
         with self._routed(rows, [1] * len(rows), unit="rows", training=training) as route:
             yield route
 
     @contextmanager
     def route_tokens(self, pieces: Sequence[tuple[Row, int]], *, training: bool = False) -> Iterator[Route]:
-        """As `route`, for one packed row: pieces of (adapter, tokens) that lie one after another."""
+        """As `route`, for one packed row: pieces of (adapter, tokens) that lie one after another.
+
+        Raises:
+            WorkError: a piece has no tokens.
+        """
         handles, lengths = [h for h, _ in pieces], [n for _, n in pieces]
+        for number, length in enumerate(lengths):
+            if length < 1:
+                raise WorkError(f"piece {number} of the packed row has {length} tokens; each needs at least 1.")
         with self._routed(handles, lengths, unit="tokens", training=training) as route:
             yield route
 
@@ -274,6 +309,8 @@ class AdapterBank:
                 self._bytes[handle] = self._bytes.pop(handle)  # to the end: the most recently routed
             route = Route(segments(owners, lengths), unit=unit, training=training)
             held = {adapter: None for owner in owners for adapter in owner}
+            if held and torch.is_grad_enabled():
+                self._refuse_to_lose_routes()
             for adapter in held:
                 self._hold(adapter)
         try:
@@ -283,6 +320,18 @@ class AdapterBank:
             with self._lock:
                 for adapter in held:
                     self._let_go(adapter)
+
+    def _refuse_to_lose_routes(self) -> None:
+        """Recomputed layers that are not told the route give gradients of other adapters, or of none."""
+        for module in self._recomputing:
+            if not (module.gradient_checkpointing and module.training):
+                continue
+            told = getattr(getattr(module, "_gradient_checkpointing_func", None), "keywords", {})
+            if told.get("use_reentrant") is not False or told.get("context_fn") != self.recompute_contexts:
+                raise WorkError(
+                    "the base recomputes its activations without the route, and gradients would be wrong. Use "
+                    "graftwork.training.memory.checkpoint_activations(bank), or training.gradient_checkpointing: true."
+                )
 
     def _owner(self, row: Row) -> Owner:
         return tuple(self[handle] for handle in _handles(row))

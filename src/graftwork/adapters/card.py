@@ -4,11 +4,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from graftwork.base.facts import Quantised
 from graftwork.base.fingerprint import Fingerprint
 from graftwork.core.errors import IntegrityError
 from graftwork.core.spec import Spec
 
 FILE = "graftwork.json"
+
+WORDS: dict[Quantised, str] = {"off": "unquantised", "int8": "in 8 bits", "int4": "in 4 bits"}
 
 
 class BaseNote(Spec):
@@ -29,9 +32,25 @@ class BaseNote(Spec):
     template: str
     """Digest of its chat template."""
 
+    quantised: Quantised = Field(default="off", exclude_if=lambda quantised: quantised == "off")
+    """How its linear layers were kept in training: as they are when absent, or in 8 or 4 bits."""
+
     def fingerprint(self) -> Fingerprint:
         """The four digests as a fingerprint."""
         return Fingerprint(weights=self.weights, config=self.config, tokenizer=self.tokenizer, template=self.template)
+
+
+class On(Spec):
+    """The finished adapter that another one was trained on top of."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    """Its folder, or its run's, when the upper one was trained."""
+
+    near: str = Field(min_length=1, max_length=4096)
+    """The way to its folder from the upper one's, so that both can be moved together."""
+
+    digest: str = Field(min_length=64, max_length=64)
+    """Its digest; another one is not taken for it."""
 
 
 class Card(Spec):
@@ -49,11 +68,14 @@ class Card(Spec):
     digest: str = Field(min_length=64, max_length=64)
     """Digest of the adapter: resolved specs and the bytes of all tensors."""
 
+    on: On | None = Field(default=None, exclude_if=lambda on: on is None)
+    """What it stands on; absent: on the base alone."""
+
     provenance: dict[str, Any] = Field(default_factory=dict)
     """Where it comes from: recipe, data, seed and versions, as the trainer recorded them."""
 
 
-def note(ref: str, found: Fingerprint) -> BaseNote:
+def note(ref: str, found: Fingerprint, quantised: Quantised = "off") -> BaseNote:
     """The note for a base called `ref`."""
     return BaseNote(
         ref=ref,
@@ -61,6 +83,7 @@ def note(ref: str, found: Fingerprint) -> BaseNote:
         config=found.config,
         tokenizer=found.tokenizer,
         template=found.template,
+        quantised=quantised,
     )
 
 
@@ -75,3 +98,11 @@ def refuse_other_base(card: Card, ref: str, found: Fingerprint, where: str) -> N
             f"{where} was trained on another base: {card.base.ref!r} there, {ref!r} here; they differ in "
             f"{', '.join(parts)}. Load it on the base it belongs to."
         )
+
+
+def other_format(card: Card, quantised: Quantised) -> str | None:
+    """What to say when an adapter acts on its base in another format than in training; None when it is the same."""
+    if card.base.quantised == quantised:
+        return None
+    was, now = (WORDS[one] for one in (card.base.quantised, quantised))
+    return f"it was trained on its base {was} and acts on it {now}: its answers may differ from those measured then."

@@ -19,13 +19,14 @@ from torch import Tensor
 from graftwork.adapters.adapter import Adapter, Placed
 from graftwork.adapters.asked import Asked, places_of
 from graftwork.adapters.card import FILE as CARD
-from graftwork.adapters.card import Card, note, refuse_other_base
+from graftwork.adapters.card import Card, On, note, other_format, refuse_other_base
 from graftwork.adapters.file_form import CONFIG, FORMS, TENSORS, AskedByKey, FileForm, Header
 from graftwork.adapters.forms import LIKELIEST
 from graftwork.adapters.method import METHODS
 from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.any_model import Host
 from graftwork.base.fingerprint import TensorEntry, safetensors_header
+from graftwork.base.quantised import scheme_of
 from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, Problem, SpecError
 from graftwork.core.files import read_foreign_json, write_bytes, write_json
 from graftwork.core.spec import Spec, parse, plain
@@ -41,16 +42,27 @@ FLOATS = {"F64", "F32", "F16", "BF16"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """An adapter folder as read: the adapter, and its card if it has one (PEFT's own folders have none)."""
+    """An adapter folder as read.
+
+    Attributes:
+        card: None where it has none, as PEFT's own folders.
+        notice: what whoever uses it should know: the base is kept in another format than in training.
+    """
 
     adapter: Adapter
     card: Card | None
+    notice: str | None = None
 
 
-def write_adapter(folder: Path, adapter: Adapter, base: Host, provenance: Mapping[str, Any]) -> Card:
+def write_adapter(
+    folder: Path, adapter: Adapter, base: Host, provenance: Mapping[str, Any], *, on: On | None = None
+) -> Card:
     """Write `adapter` as a new folder, whole or not at all, in the form that most other tools can read.
 
     A method that other tools know only as the plain LoRA it comes to is written as that LoRA.
+
+    Args:
+        on: the finished adapter that it was trained on top of.
 
     Raises:
         ConflictError: the folder is there already.
@@ -60,8 +72,9 @@ def write_adapter(folder: Path, adapter: Adapter, base: Host, provenance: Mappin
     form, written = _form_for(adapter)
     card = Card(
         spec=dict(plain(adapter.spec)) if adapter.spec else None,
-        base=note(base.ref, base.fingerprint),
+        base=note(base.ref, base.fingerprint, scheme_of(base.model)),
         digest=written.digest(),
+        on=on,
         provenance=dict(provenance),
     )
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in form.pack(written).items()}
@@ -131,7 +144,8 @@ def read_adapter(folder: Path, base: Host) -> Loaded:
     adapter = Adapter(spec=asked, placed={key: _placed(here, params[key], base) for key, here in found.items()})
     if card and (digest := adapter.digest()) != card.digest:
         raise IntegrityError(f"{folder}: its digest is {digest}, its card says {card.digest}. Restore it.")
-    return Loaded(adapter=adapter, card=card)
+    notice = other_format(card, scheme_of(base.model)) if card else None
+    return Loaded(adapter=adapter, card=card, notice=notice)
 
 
 def _form_for(adapter: Adapter) -> tuple[FileForm, Adapter]:

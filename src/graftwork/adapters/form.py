@@ -75,7 +75,8 @@ class Frozen(Protocol):
 class Memo:
     """Values computed from tensors, kept until one of the tensors is changed in place or is another.
 
-    The tensors themselves are not kept alive by it.
+    The tensors themselves are not kept alive by it. Of tensors made in inference mode nobody can tell whether they
+    changed, so from them all is computed anew.
 
     >>> import torch
     >>> memo, tensor = Memo(), torch.ones(2)
@@ -93,6 +94,8 @@ class Memo:
 
     def of(self, name: str, tensors: list[Tensor], compute: Callable[[], Any]) -> Any:
         """`compute()`, or what it gave when `tensors` were last as they are now. The value must carry no gradient."""
+        if any(tensor.is_inference() for tensor in tensors):
+            return compute()
         kept = self._kept.get(name)
         versions = [tensor._version for tensor in tensors]
         if kept and all(a() is b and was == now for (a, was), b, now in zip(kept[0], tensors, versions, strict=True)):

@@ -39,7 +39,8 @@ class Side:
         down_SI: scales within; in the type of the base.
         up_SO: gains within.
         is_others_US: of each unit of the route, the columns that are not its own; None if every column is every unit's.
-        gained_G: units whose base output is multiplied too, with gain_GO and shift_GO; None if there are none.
+        gain_GO: what base output is multiplied by, with shift_GO added; None if none is.
+        gained_G: the units that this is done to, one a row; None for one row of both that holds for all tokens.
     """
 
     down_SI: Tensor
@@ -85,13 +86,14 @@ def side(shares: Sequence[Share], frozen: Frozen, dtype: torch.dtype) -> Side | 
     up_SO = torch.cat([owner.up_OR for owner in owners.values()], dim=1).T.to(dtype).contiguous()
     if len(owners) > 1 and not up_SO.isfinite().all():
         return None  # zero times infinity is no number
-    units = [(unit, owners[_key(share)]) for share in shares for unit in range(share.start, share.end)]
+    starts = [range(share.start, share.end) if len(shares) > 1 else range(1) for share in shares]
+    units = [(unit, owners[_key(share)]) for share, at in zip(shares, starts, strict=True) for unit in at]
     gained = [(unit, owner.gain_O, owner.shift_O) for unit, owner in units if owner.gain_O is not None]
     return Side(
         down_SI=down_SI,
         up_SO=up_SO,
         is_others_US=_is_others_US(shares, owners).to(down_SI.device) if len(owners) > 1 else None,
-        gained_G=torch.tensor([unit for unit, _, _ in gained], device=down_SI.device) if gained else None,
+        gained_G=torch.tensor([u for u, _, _ in gained], device=down_SI.device) if gained and len(shares) > 1 else None,
         gain_GO=torch.stack([gain_O for _, gain_O, _ in gained]) if gained else None,
         shift_GO=torch.stack([shift_O for _, _, shift_O in gained]) if gained else None,
     )
@@ -147,7 +149,11 @@ def first_products(x_NI: Tensor, down_SI: Tensor, is_others_NS: Tensor | None) -
 
 def second_product(base_NO: Tensor, z_NS: Tensor, one: Side, num_units: int) -> Tensor:
     """The layer's output: every token's own gain and update."""
-    if one.gained_G is not None and one.gain_GO is not None and one.shift_GO is not None:
+    if one.gain_GO is None or one.shift_GO is None:
+        pass
+    elif one.gained_G is None:
+        base_NO = (base_NO * one.gain_GO + one.shift_GO).to(base_NO.dtype)
+    else:
         base_NO = base_NO.clone()
         base_UTO = base_NO.view(num_units, -1, base_NO.shape[1])
         gained_GTO = base_UTO[one.gained_G] * one.gain_GO[:, None] + one.shift_GO[:, None]

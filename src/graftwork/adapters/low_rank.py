@@ -17,7 +17,7 @@ Departs from it: dropout, any number of adapters in a batch, and the first produ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -40,14 +40,28 @@ def cast(factor: Tensor, dtype: torch.dtype, name: str, memo: Memo) -> Tensor:
     return found
 
 
+class Again(Protocol):
+    """How to make an input again in the backward pass, from tensors that others keep anyway."""
+
+    @property
+    def sources(self) -> tuple[Tensor, ...]:
+        """Those tensors, without gradients."""
+        ...
+
+    def made(self, *sources: Tensor) -> Tensor:
+        """x_NI from them."""
+        ...
+
+
 class Shrink(torch.autograd.Function):
     """x_NI @ cat(downs).T: z_NS."""
 
     @staticmethod
-    def forward(ctx: Any, x_NI: Tensor, casts: Sequence[Tensor], *downs: Tensor) -> Tensor:
-        """Multiply by `casts`; `downs` are what the gradients belong to."""
+    def forward(ctx: Any, x_NI: Tensor, casts: Sequence[Tensor], again: Again | None, *downs: Tensor) -> Tensor:
+        """Multiply by `casts`; `downs` are what the gradients belong to. With `again`, x_NI is not kept."""
         down_SI = casts[0] if len(casts) == 1 else torch.cat(list(casts))
-        ctx.save_for_backward(x_NI, down_SI)
+        ctx.again = again
+        ctx.save_for_backward(down_SI, *(again.sources if again else (x_NI,)))
         ctx.dtypes = x_NI.dtype, [down.dtype for down in downs]
         ctx.ranks = [down.shape[0] for down in downs]
         return x_NI.to(down_SI.dtype) @ down_SI.T
@@ -56,13 +70,14 @@ class Shrink(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dz_NS: Tensor) -> tuple[Any, ...]:
         """Gradients of the input and of each down factor."""
-        x_NI, down_SI = ctx.saved_tensors
+        down_SI, *kept = ctx.saved_tensors
         dx_NI = (dz_NS @ down_SI).to(ctx.dtypes[0]) if ctx.needs_input_grad[0] else None
-        if not any(ctx.needs_input_grad[2:]):
-            return dx_NI, None, *(None for _ in ctx.ranks)
+        if not any(ctx.needs_input_grad[3:]):
+            return dx_NI, None, None, *(None for _ in ctx.ranks)
+        x_NI = ctx.again.made(*kept) if ctx.again else kept[0]
         d_SI = dz_NS.T @ x_NI.to(dz_NS.dtype)
         pieces = zip(d_SI.split(ctx.ranks), ctx.dtypes[1], strict=True)
-        return dx_NI, None, *(d_RI.to(dtype) for d_RI, dtype in pieces)
+        return dx_NI, None, None, *(d_RI.to(dtype) for d_RI, dtype in pieces)
 
 
 class Expand(torch.autograd.Function):
@@ -85,9 +100,11 @@ class Expand(torch.autograd.Function):
         return dy_NO, dz_NR, None, dup_OR, None
 
 
-def shrink(x_NI: Tensor, downs: Sequence[Tensor], casts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def shrink(
+    x_NI: Tensor, downs: Sequence[Tensor], casts: Sequence[Tensor], again: Again | None = None
+) -> tuple[Tensor, ...]:
     """The first products of several layers with the same input: z_NR for each."""
-    z_NS: Tensor = Shrink.apply(x_NI, casts, *downs)
+    z_NS: Tensor = Shrink.apply(x_NI, casts, again, *downs)
     return (z_NS,) if len(downs) == 1 else z_NS.split([down.shape[0] for down in downs], dim=1)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.form import LinearForm
 from graftwork.adapters.sites.frozen import FrozenModule
+from graftwork.base.quantised import dequantise, quantise, scheme_of
 from graftwork.core.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -36,31 +37,35 @@ class MergeProof:
     agreement_frac: float
 
 
-def merged_model(model: nn.Module, adapter: Adapter) -> nn.Module:
-    """A copy of `model` with `adapter` merged into its weights; `model` stays as it is.
+def merged_model(model: nn.Module, *adapters: Adapter) -> nn.Module:
+    """A copy of `model` with adapters, one on top of the other, merged into its weights; `model` stays as it is.
 
-    The sum is made in float32 (float64 if the weight is) and rounded once to the weight's type.
+    The sum is made in float32 (float64 if the weight is) and rounded once to the weight's type. A model in 8 or 4 bits
+    is merged as the weights that it computes with, and put into as many bits again: see with `proof` what that took.
 
     Raises:
-        SpecError: a method of this adapter has no merged form.
+        SpecError: a method of these adapters has no merged form.
     """
-    unmergeable = sorted({here.method.name for here in adapter.placed.values() if not here.method.merges})
+    placed = [here for adapter in adapters for here in adapter.placed.values()]
+    unmergeable = sorted({here.method.name for here in placed if not here.method.merges})
     if unmergeable:
         raise SpecError(Problem("adapter.method", name, "a method that can be merged") for name in unmergeable)
     whole = copied(model)
+    dequantise(whole)
     with torch.no_grad():
-        for place in {here.place.name: here.place for here in adapter.placed.values()}.values():
+        for place in {here.place.name: here.place for here in placed}.values():
             frozen, merged = frozen_at(model, place), frozen_at(whole, place)
-            forms = [here.form(frozen) for here in adapter.at(place.name)]
+            forms = [here.form(frozen) for adapter in adapters for here in adapter.at(place.name)]
             weight, bias_O = merged.weight, merged.bias_O
             weight.copy_(merged_weight(forms, weight if weight.dtype == torch.float64 else weight.float()))
             if bias_O is not None:
                 bias_O.copy_(merged_bias(forms, bias_O))
+    quantise(whole, scheme_of(model))
     return whole
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """A copy of `model` without the hooks of any bank."""
+    """A copy of `model` without hooks: neither those of banks nor anybody else's, which a weight cannot hold."""
     return copy.deepcopy(model, {id(hooks): OrderedDict() for m in model.modules() for hooks in _hooks(m)})
 
 

@@ -17,7 +17,7 @@ A spec that reaches these functions is resolved for its place: a rank in it is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,10 @@ class Method:
     evolution: Evolution | None = None
     plain: Callable[..., tuple[Spec, Params]] | None = None
     experts: Method | None = None
+
+    def caps(self, param: str, shape: Sequence[int]) -> bool:
+        """Whether a tensor is a trained matrix, or a stack of them, whose singular values say how much it can do."""
+        return self.site in ("linear", "experts", "block") and len(shape) >= 2 and param not in self.kept
 
     @property
     def merges(self) -> bool:

@@ -57,7 +57,8 @@ def config_of(adapter: Adapter, facts: BaseFacts, base_ref: str) -> dict[str, An
 
 
 def asked(config: Mapping[str, Any], facts: BaseFacts, header: Header, on_card: Spec | None) -> AskedByKey:
-    """What the config says; its places must be those that its request names, each with a spec of its method."""
+    """What the config says; its places must be those that its request names, each with a spec of its method. Only a
+    method that evolves may have lost some of them while it was trained."""
     try:
         read = parse(OwnConfig, dict(config))
         request = parse_adapter_spec(read.request)
@@ -67,6 +68,8 @@ def asked(config: Mapping[str, Any], facts: BaseFacts, header: Header, on_card: 
     problems = [
         Problem(f"{CONFIG}: placed", key, "a place that the request names") for key in read.placed.keys() - meant.keys()
     ]
+    lost = [key for key, here in meant.items() if key not in read.placed and here.method.evolution is None]
+    problems += [Problem(f"{CONFIG}: placed.{key}", None, "a place that the request names") for key in lost]
     found: dict[str, Asked] = {}
     for key, raw in read.placed.items():
         if key in meant:

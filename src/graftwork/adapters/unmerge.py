@@ -16,6 +16,7 @@ from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.arithmetic import own_form
 from graftwork.adapters.form import LinearForm
 from graftwork.adapters.merge import bias_gain, copied, frozen_at
+from graftwork.base.quantised import scheme_of
 from graftwork.core.errors import Problem, SpecError
 
 
@@ -40,12 +41,15 @@ def unmerged(model: nn.Module, adapter: Adapter) -> nn.Module:
     """A copy of a merged `model` with `adapter` taken out of its weights again; `model` stays as it is.
 
     Raises:
-        SpecError: a method's effect depends on the base's own weights, or a gain of zero has left nothing of them.
+        SpecError: a method's effect depends on the base's own weights, a gain of zero has left nothing of them, or the
+            model is in 8 or 4 bits.
     """
     forms = {key: own_form(here) for key, here in adapter.placed.items()}
     if odd := sorted({adapter.placed[key].method.name for key, form in forms.items() if form is None}):
         expected = "a method that can be taken out without the base"
         raise SpecError(Problem("adapter.method", name, expected, "Load the base itself.") for name in odd)
+    if (scheme := scheme_of(model)) != "off":  # most of what was merged has been rounded away
+        raise SpecError([Problem("model", scheme, "a model that is not in 8 or 4 bits", "Load the base itself.")])
     whole = copied(model)
     with torch.no_grad():
         for place in {here.place.name: here.place for here in adapter.placed.values()}.values():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 import graftwork.adapters.methods  # noqa: F401  fills the catalog
 from graftwork.adapters.asked import Combined
@@ -14,12 +14,19 @@ from graftwork.adapters.method import METHODS
 from graftwork.core.errors import SpecError
 from graftwork.core.spec import Spec, parse
 
+
+def _method(raw: object) -> str:
+    """A request that names no method is one for LoRA."""
+    return str(raw.get("method", "lora") if isinstance(raw, Mapping) else getattr(raw, "method", "lora"))
+
+
 if TYPE_CHECKING:
     AdapterSpec = Any
     CombinedSpec = Combined
 else:
     _SPECS = tuple(dict.fromkeys(METHODS[name].spec for name in METHODS))
-    _ONE = _SPECS[0] if len(_SPECS) == 1 else Annotated[Union[_SPECS], Field(discriminator="method")]  # noqa: UP007
+    _tagged = tuple(Annotated[spec, Tag(spec.model_fields["method"].default)] for spec in _SPECS)
+    _ONE = Annotated[Union[_tagged], Discriminator(_method)]  # noqa: UP007
 
     class CombinedSpec(Combined):
         """A request for several methods in one adapter."""
@@ -27,7 +34,7 @@ else:
         parts: tuple[_ONE, ...] = Field(min_length=2, max_length=8)
         """The methods, each with its settings; at a place that several act on, they act in this order."""
 
-    AdapterSpec = Annotated[Union[(*_SPECS, CombinedSpec)], Field(discriminator="method")]
+    AdapterSpec = Annotated[Union[(*_tagged, Annotated[CombinedSpec, Tag("combined")])], Discriminator(_method)]
 
 
 class _Asked(Spec):

@@ -19,6 +19,7 @@ from graftwork.base.facts import (
     LinearPlace,
     layer_of,
 )
+from graftwork.base.quantised import QuantisedLinear
 from graftwork.base.roles import role_of
 
 ENTRIES = ("attention.q", "attention.qkv", "mlp.gate_up", "mlp.gate", "mlp.up")
@@ -55,7 +56,7 @@ def facts_of(model: PreTrainedModel) -> BaseFacts:
 
 def linear_shape(module: nn.Module) -> tuple[int, int] | None:
     """(in, out) of a linear layer, quantised ones too; None when it is none."""
-    if isinstance(module, nn.Linear):
+    if isinstance(module, (nn.Linear, QuantisedLinear)):
         return module.in_features, module.out_features
     if isinstance(module, Conv1D):  # GPT-2's linear layer, its weight stored (in, out)
         return module.weight.shape[0], module.weight.shape[1]
@@ -79,8 +80,15 @@ def _blocks(
         kind = place.role.partition(".")[0]
         if kind in ("attention", "mlp") and place.layer is not None:
             groups[_sublayer(place.name, kind), kind].append(place)
-    found = [block for (name, kind), members in groups.items() for block in _block(name, kind, members)]
-    for module in dict.fromkeys(place.module for place in experts):
+    modules_of_experts = dict.fromkeys(place.module for place in experts)
+    holders = tuple(module.rpartition(".")[0] + "." for module in modules_of_experts)
+    found = [
+        block
+        for (name, kind), members in groups.items()
+        if kind == "attention" or not name.startswith(holders)  # a shared expert is a part of its sub-layer
+        for block in _block(name, kind, members)
+    ]
+    for module in modules_of_experts:
         holder = module.rpartition(".")[0]
         features = next(p.in_features for p in experts if p.module == module and p.role != "experts.down")
         layer = layer_of(module)

@@ -7,6 +7,9 @@ from typing import Literal
 
 Site = Literal["linear", "block", "attention_cache", "input_embedding", "experts"]
 
+Quantised = Literal["off", "int8", "int4"]
+"""How the linear layers of a base are kept in memory: as they are, or in 8 or 4 bits."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinearPlace:

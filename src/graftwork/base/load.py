@@ -10,10 +10,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.utils import logging as transformers_logging
 
 from graftwork.base.discover import facts_of
-from graftwork.base.facts import BaseFacts
+from graftwork.base.facts import BaseFacts, Quantised
 from graftwork.base.fingerprint import Fingerprint, fingerprint, stop_ids
 from graftwork.base.head import Halves, halves
 from graftwork.base.locate import locate, silent
+from graftwork.base.quantised import quantise
 from graftwork.base.template import ChatFormat
 from graftwork.base.tensors import digest_of_tensors
 from graftwork.core.errors import IntegrityError
@@ -74,10 +75,15 @@ def load_base(
     dtype: DtypeName = "bfloat16",
     device: str = "cpu",
     attention: Attention = "auto",
+    quantised: Quantised = "off",
     near: Path | None = None,
     say: Callable[[str], None] = silent,
 ) -> Base:
     """Load the base called `ref`: `bundled:NAME`, a folder, or a Hugging Face id with `@revision`.
+
+    Args:
+        quantised: int8 or int4 keeps its linear layers in 8 or 4 bits; its head and all else stay in `dtype`. It is
+            read whole first.
 
     Raises:
         NotFoundError: it is not there.
@@ -110,13 +116,15 @@ def load_base(
             f"{strange[0]!r}. Config and weights do not belong together."
         )
     model = frozen(model.to(device))
+    facts = facts_of(model)
+    quantise(model, quantised)
     return Base(
         ref=ref,
         folder=folder,
         model=model,
         halves=halves(model),
         chat=chat,
-        facts=facts_of(model),
+        facts=facts,
         fingerprint=found,
     )
 

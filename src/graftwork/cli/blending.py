@@ -1,4 +1,4 @@
-"""`graftwork blend`: a weighted sum of adapters as one."""
+"""`graftwork blend`: a weighted sum of adapters as one. A term is an adapter with all that it stands on."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -8,7 +8,8 @@ from typing import Any
 from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.arithmetic import Kept, as_lora, recompressed, summed
 from graftwork.adapters.files import read_adapter, write_adapter
-from graftwork.cli.opening import adapter_folder, open_adapter
+from graftwork.adapters.standing import standing
+from graftwork.cli.opening import open_adapter
 from graftwork.core.errors import ConflictError, Problem, SpecError
 
 
@@ -27,12 +28,12 @@ def blend_adapters(terms: Sequence[str], out: Path, base: str | None, rank: int 
         raise ConflictError(f"{out} is there already. Choose another name or move it away.")
     parts = [_term(text) for text in terms]
     opened = open_adapter(parts[0][0], base, "float32")
-    first = opened.bank[opened.handle]
-    others = [read_adapter(adapter_folder(folder), opened.bank.base).adapter for folder, _ in parts[1:]]
-    adapters = [first, *others]
-    updates = summed([(adapter, weight) for adapter, (_, weight) in zip(adapters, parts, strict=True)])
+    base_at_hand = opened.bank.base
+    weighted = [(one.folder, weight) for folder, weight in parts for one in standing(folder)]
+    read = {folder: read_adapter(folder, base_at_hand).adapter for folder, _ in weighted}
+    updates = summed([(read[folder], weight) for folder, weight in weighted])
     made, kept = recompressed(updates, rank=rank) if rank else (as_lora(updates), {})
-    parents = _parents(adapters, parts)
+    parents = _parents([read[folder] for folder, _ in weighted], weighted)
     card = write_adapter(out, made, opened.bank.base, {"blended": {"parents": parents, "rank": rank}, **_lost(kept)})
     ranks = [here.spec.rank for here in made.placed.values()]  # type: ignore[attr-defined]
     return {

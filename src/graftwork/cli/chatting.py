@@ -40,7 +40,7 @@ def converse(
 def _reply(opened: Opened, line: str, system: str | None, max_new_tokens: int) -> dict[str, str]:
     head = [{"role": "system", "content": system}] if system else []
     prompt = [*head, {"role": "user", "content": line}]
-    of_base, of_adapter = answers(opened.bank, [prompt, prompt], [None, opened.handle], max_new_tokens=max_new_tokens)
+    of_base, of_adapter = answers(opened.bank, [prompt, prompt], [None, opened.row], max_new_tokens=max_new_tokens)
     return {"prompt": line, "base": of_base, "adapter": of_adapter}
 
 

@@ -81,7 +81,7 @@ def show(
     places: Annotated[
         bool, typer.Option("--places", help="Also what is trained and what is not, layer by layer.")
     ] = False,
-    ranks: Annotated[bool, typer.Option("--ranks", help="Also the rank of every layer, role by role.")] = False,
+    ranks: Annotated[bool, typer.Option("--ranks", help="The rank of every layer, role by role, instead.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of recipes, for editors.")] = False,
     json: Json = False,
 ) -> None:
@@ -137,6 +137,9 @@ def merge(
     out: Annotated[Path, typer.Argument(help="New folder.", show_default=False)],
     base: BaseRef = None,
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    quantised: Annotated[
+        str | None, typer.Option("--quantised", help="The base: off, int8 or int4. [default: as in training]")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Merge an adapter into its base, with proof.
@@ -145,7 +148,7 @@ def merge(
     """
     from graftwork.cli.moving import merge_adapter
 
-    data = merge_adapter(adapter, out, base, dtype)
+    data = merge_adapter(adapter, out, base, dtype, quantised)
     answer(data, lambda console: views.show_fields(console, data), as_json=json)
 
 

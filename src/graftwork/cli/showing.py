@@ -36,7 +36,7 @@ def schema() -> None:
 
 
 def recipe(path: Path, settings: Sequence[str], *, with_places: bool, with_ranks: bool) -> tuple[dict[str, Any], View]:
-    """The effective recipe as data and for people."""
+    """The effective recipe as data and for people; people who ask for the ranks get no recipe before them."""
     spec = read_request(path, settings)
     data: dict[str, Any] = {"digest": recipe_digest(spec), "recipe": plain(spec)}
     if with_places:
@@ -45,8 +45,9 @@ def recipe(path: Path, settings: Sequence[str], *, with_places: bool, with_ranks
         data["ranks"] = rank_table(_unstarted(spec))
 
     def view(console: Console) -> None:
-        sys.stdout.write(effective_text(spec))
-        console.print(f"# digest {data['digest']}")
+        if not with_ranks:
+            sys.stdout.write(effective_text(spec))
+            console.print(f"# digest {data['digest']}")
         if with_places:
             views.show_places(console, data["places"])
         if with_ranks:

@@ -145,6 +145,8 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
             f"{100 * exact['gain']['mean']:+.1f} points",
         )
     console.print(table)
+    if below := loss.get("below"):
+        console.print(f"The adapter below alone: {_within(below)} nats per token.")
     for reason, num in told["passed_over"].items():
         console.print(f"{count_text(num)} held-out records were not answered: {reason}.", markup=False)
     console.print("+- and in brackets: 95 % intervals. Nats per token: the loss; lower is better.")

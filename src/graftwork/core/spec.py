@@ -104,11 +104,12 @@ def _union_in_words(path: str, given: Any, hint: str, context: Mapping[str, Any]
     """Of a union that none of its forms fits: where its form is told, what is told there, and what there is."""
     discriminator = str(context.get("discriminator", "")).strip("'")
     tags = re.findall("'(.*?)'", str(context.get("expected_tags", "")))
-    by_key = "(" not in discriminator  # else a function tells the forms apart, by their `kind` if they are mappings
+    by_key = "(" not in discriminator  # else a function tells the forms apart, of mappings by the key that names them
+    named = next((key for key in ("kind", "method") if isinstance(given, Mapping) and key in given), None)
     if by_key:
         given = context.get("tag")
-    elif isinstance(given, Mapping) and "kind" in given:
-        discriminator, given = "kind", given["kind"]
+    elif named is not None:
+        discriminator, given = named, given[named]
         tags = [tag for tag in tags if " " not in tag]
     else:
         return path, given, hint, context

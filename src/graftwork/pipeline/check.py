@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from graftwork.core.errors import SpecError
+from graftwork.core.errors import Problem, SpecError
 from graftwork.core.spec import plain
+from graftwork.pipeline.below import told_below
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.work import Work
 
@@ -21,12 +23,12 @@ def check(work: Work) -> Done:
 
     Raises:
         NotFoundError: the base is not there.
-        SpecError: a target matches nothing, or the method's schedule does not fit the number of steps, where that is
-            known before the records are read.
+        SpecError: a target matches nothing, the adapter to stand on cannot be stood on, or the method's schedule does
+            not fit the number of steps, where that is known before the records are read.
     """
     began_s = time.monotonic()
-    _refuse_unfit_schedule(work)
-    inputs = {"base": work.fingerprint.digest, "adapter": dict(plain(work.spec.adapter))}
+    _refuse_unfit(work)
+    inputs = {"base": work.fingerprint.digest, "adapter": dict(plain(work.spec.adapter)), **told_below(work)}
     if done := work.folder.still_done("check", inputs):
         return done
     return work.folder.record("check", inputs, [], trainable(work), began_s)
@@ -39,6 +41,7 @@ def trainable(work: Work) -> dict[str, Any]:
 
     facts = facts_from_config(work.base_folder)
     asked = places_of(work.spec.adapter, facts)
+    _refuse_cap_without_factors(work, asked.values())
     places = dict.fromkeys([*facts.places, *(here.place for here in asked.values())])
     roles = []
     for role in dict.fromkeys(place.role for place in places):
@@ -84,11 +87,15 @@ def rank_table(work: Work) -> dict[str, Any]:
     }
 
 
-def _refuse_unfit_schedule(work: Work) -> None:
+def _refuse_unfit(work: Work) -> None:
     from graftwork.adapters.evolution import schedule_problems
 
     steps = work.spec.training.steps
-    problems = [] if steps is None else schedule_problems(work.spec.adapter, steps)
+    problems = [] if steps is None else list(schedule_problems(work.spec.adapter, steps))
+    try:
+        _ = work.below
+    except SpecError as error:
+        problems += error.problems
     if not problems:
         return
     try:
@@ -96,6 +103,15 @@ def _refuse_unfit_schedule(work: Work) -> None:
     except SpecError as error:  # told together
         problems += error.problems
     raise SpecError(problems)
+
+
+def _refuse_cap_without_factors(work: Work, asked: Iterable[Asked]) -> None:
+    cap = work.spec.training.spectral_cap
+    shapes = [(one.method, one.method.shapes(one.spec, one.place)) for one in asked]
+    if cap is not None and not any(m.caps(name, shape) for m, found in shapes for name, shape in found.items()):
+        names = ", ".join(sorted({method.name for method, _ in shapes}))
+        hint = f"{names} has no matrices whose singular values could be held."
+        raise SpecError([Problem("training.spectral_cap", cap, "null", hint)])
 
 
 def _num_params(here: Asked) -> int:

@@ -1,4 +1,7 @@
-"""Step `evaluate`: base and adapter on the held-out records, side by side in the same batches."""
+"""Step `evaluate`: base and adapter on the held-out records, side by side in the same batches.
+
+An adapter answers on all that it stands on; the loss of those alone is told too.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from graftwork.data.split import FEWEST
 from graftwork.evaluation.answers import exact_answers
 from graftwork.evaluation.estimate import mean_of, wilson
 from graftwork.evaluation.held_out import target_loss
+from graftwork.pipeline.below import told_below
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.prepare import EVALUATION
 from graftwork.pipeline.train import ADAPTER
@@ -26,6 +30,9 @@ from graftwork.pipeline.work import Work, prepared_records, prepared_tokens
 from graftwork.serving.generate import answers
 
 RESULT = "evaluation.json"
+Stack = tuple[Handle, ...]
+"""The adapter, behind all that it stands on."""
+
 SHOWN = 8
 """Records whose answers are kept in full, from the first."""
 
@@ -38,23 +45,26 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
         "base": work.fingerprint.digest,
         "dtype": spec.dtype,
         "attention": spec.attention,
+        **({} if spec.quantised == "off" else {"quantised": spec.quantised}),
         "adapter": trained.summary["adapter_digest"],
         "data": [prepared.outputs[name] for name in (EVALUATION, "data/evaluation.tokens", "data/evaluation.targets")],
         "evaluation": dict(plain(spec.evaluation)),
+        **told_below(work),
     }
     if done := work.folder.still_done("evaluate", inputs):
         work.watch.say("evaluate: done already")
         return done
     bank = AdapterBank(work.base)
-    handle = bank.load(work.folder.path / ADAPTER)
+    row = bank.load_standing(work.folder.path / ADAPTER)
     records, passed_over = _answerable(work)
     encoded = prepared_tokens(work, "evaluation", prepared.summary)
     result = {
-        "loss": _losses(work, bank, handle, encoded),
+        "loss": _losses(work, bank, row, encoded),
         "passed_over": dict(passed_over),
-        **(_answers(work, bank, handle, records) if len(records) >= FEWEST else {}),
+        **(_answers(work, bank, row, records) if len(records) >= FEWEST else {}),
     }
-    bank.remove(handle)
+    for handle in row:
+        bank.remove(handle)
     write_json(work.folder.path / RESULT, result)
     return work.folder.record("evaluate", inputs, [RESULT], result, began_s)
 
@@ -84,44 +94,46 @@ def _cannot_be_answered(work: Work, record: Record) -> str:
     return ""
 
 
-def _losses(work: Work, bank: AdapterBank, handle: Handle, encoded: Sequence[Encoded]) -> dict[str, Any]:
+def _losses(work: Work, bank: AdapterBank, row: Stack, encoded: Sequence[Encoded]) -> dict[str, Any]:
     split, size = work.base.halves, work.spec.evaluation.batch_size
     work.watch.evaluating("held-out loss", 0, len(encoded))
     measured = []
-    for owner in (None, handle):
+    owners = (None, row[:-1], row) if len(row) > 1 else (None, row)
+    for owner in owners:
         loss = target_loss(split, encoded, partial(_all_by, bank, owner), batch_size=size, device=work.base.device)
         measured.append(loss)
         work.stop_if_asked("trained, evaluation begun")
-        work.watch.evaluating("held-out loss", len(measured) * len(encoded) // 2, len(encoded))
-    base, adapter = measured
+        work.watch.evaluating("held-out loss", len(measured) * len(encoded) // len(owners), len(encoded))
+    base, *below, adapter = measured
     return {
         "unit": "nats per target token",
         "num_records": len(encoded),
         "base": asdict(base),
+        **({"below": asdict(below[0])} if below else {}),
         "adapter": asdict(adapter),
         "change_frac": adapter.mean / base.mean - 1,
     }
 
 
-def _all_by(bank: AdapterBank, owner: Handle | None, num_rows: int) -> AbstractContextManager[object]:
+def _all_by(bank: AdapterBank, owner: Stack | None, num_rows: int) -> AbstractContextManager[object]:
     return bank.route([owner] * num_rows)
 
 
-def _answers(work: Work, bank: AdapterBank, handle: Handle, records: Sequence[Record]) -> dict[str, Any]:
+def _answers(work: Work, bank: AdapterBank, row: Stack, records: Sequence[Record]) -> dict[str, Any]:
     spec = work.spec.evaluation
     asked = list(records)
-    said: dict[Handle | None, list[str]] = {None: [], handle: []}
+    said: dict[Stack | None, list[str]] = {None: [], row: []}
     for at in range(0, len(asked), spec.batch_size):
         work.watch.evaluating("answers", at, len(asked))
         prompts = [record.prompt for record in asked[at : at + spec.batch_size]]
-        rows = [None] * len(prompts) + [handle] * len(prompts)
+        rows = [None] * len(prompts) + [row] * len(prompts)
         both = answers(bank, [*prompts, *prompts], rows, max_new_tokens=spec.max_new_tokens)
         said[None] += both[: len(prompts)]
-        said[handle] += both[len(prompts) :]
+        said[row] += both[len(prompts) :]
         work.stop_if_asked("trained, evaluation begun")
     work.watch.evaluating("answers", len(asked), len(asked))
     base, of_base = exact_answers(asked, said[None])
-    adapter, of_adapter = exact_answers(asked, said[handle])
+    adapter, of_adapter = exact_answers(asked, said[row])
     pairs = list(zip(of_base, of_adapter, strict=True))
     return {
         "exact_answers": {

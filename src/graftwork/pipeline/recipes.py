@@ -82,7 +82,8 @@ def grounded(raw: Mapping[str, Any], near: Path) -> tuple[dict[str, Any], list[P
         except SpecError as error:
             problems.extend(replace(p, path=where) for p in error.problems)
         except NotFoundError as error:
-            problems.append(Problem(where, asked, "a file that is there", str(error)))
+            expected = "the folder of a run or of an adapter" if where == "on" else "a file that is there"
+            problems.append(Problem(where, asked, expected, str(error)))
         return asked
 
     return with_paths(plain_data(raw), found), problems
@@ -93,10 +94,10 @@ def with_paths(whole: Mapping[str, Any], changed: Callable[[str, str], str]) -> 
 
     Their whole paths are in the effective recipe and not in its digest.
     """
-    base = {"base": changed("base", whole["base"])} if isinstance(whole.get("base"), str) else {}
+    named = {key: changed(key, whole[key]) for key in ("base", "on") if isinstance(whole.get(key), str)}
     data = whole.get("data")
     if not isinstance(data, dict):
-        return {**whole, **base}
+        return {**whole, **named}
     told = dict(data)
     for key in ("train", "evaluation"):
         if key in data:
@@ -104,7 +105,7 @@ def with_paths(whole: Mapping[str, Any], changed: Callable[[str, str], str]) -> 
     privacy = data.get("privacy")
     if isinstance(privacy, dict) and isinstance(privacy.get("key_file"), str):
         told["privacy"] = {**privacy, "key_file": changed("data.privacy.key_file", privacy["key_file"])}
-    return {**whole, **base, "data": told}
+    return {**whole, **named, "data": told}
 
 
 def _with_paths(where: str, source: Any, changed: Callable[[str, str], str]) -> Any:

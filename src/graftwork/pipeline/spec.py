@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from graftwork.adapters.wanted import AdapterSpec
+from graftwork.base.facts import Quantised
 from graftwork.core.spec import Spec
 from graftwork.data.spec import DataSpec
 from graftwork.training.spec import TrainSpec
@@ -40,6 +41,9 @@ class RunSpec(Spec):
     attention: Literal["auto", "sdpa", "eager", "flex_attention", "flash_attention_2"] = "auto"
     """How the base computes attention; auto takes its own choice. flash_attention_2 needs its package and a GPU."""
 
+    quantised: Quantised = Field(default="off", exclude_if=lambda quantised: quantised == "off")
+    """Linear layers of the base in 8 bits (int8), or in 4 (int4, NF4 as in QLoRA), to save memory. off is usual."""
+
     preset: PresetName = "no-regret"
     """What the recipe starts from."""
 
@@ -48,6 +52,9 @@ class RunSpec(Spec):
 
     adapter: AdapterSpec
     """The method and its settings."""
+
+    on: str | None = Field(default=None, min_length=1, exclude_if=lambda on: on is None)
+    """A finished adapter that this one is trained on top of: the folder of a run or of an adapter; none is usual."""
 
     training: TrainSpec = TrainSpec()
     """How the adapter is trained."""

@@ -11,18 +11,18 @@ from typing import Any
 
 import torch
 
-from graftwork.adapters.bank import AdapterBank
+from graftwork.adapters.bank import AdapterBank, Handle
 from graftwork.adapters.evolution import schedule_problems
 from graftwork.adapters.files import write_adapter
+from graftwork.adapters.standing import noted
 from graftwork.base.packing import refuse_mixed_packs
 from graftwork.core.digests import digest
 from graftwork.core.errors import IntegrityError, Interrupted, SpecError
 from graftwork.core.files import write_text
-from graftwork.core.spec import plain
-from graftwork.data.batches import Mixture
-from graftwork.data.store import TokenStore
+from graftwork.pipeline.below import load_below, refuse_moved
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.provenance import provenance
+from graftwork.pipeline.train_inputs import mixture_of, num_steps, train_inputs
 from graftwork.pipeline.work import Work, prepared_tokens
 from graftwork.training.checkpoints import Beside, restore_newest, save_checkpoint
 from graftwork.training.evolving import beside_of, evolving, finished
@@ -36,10 +36,15 @@ TRIM_EVERY = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """A training at work: the job, what goes on beside its optimizer, its digest and where its checkpoints lie."""
+    """A training at work: the job, what goes on beside its optimizer, its digest and where its checkpoints lie.
+
+    Attributes:
+        below: digests of what it stands on, before the first step.
+    """
 
     job: TrainJob
     beside: Beside
+    below: dict[Handle, str]
     digest: str
     checkpoints: Path
 
@@ -50,14 +55,14 @@ def train_adapter(work: Work, prepared: Done) -> Done:
     Raises:
         SpecError: a target matches nothing, or the method's schedule does not fit the number of steps.
         WorkError: the loss is not finite any more.
-        IntegrityError: a byte of the base moved while training, which must never happen.
+        IntegrityError: a byte of the base, or of an adapter below, moved while training, which must never happen.
         Interrupted: asked to stop; the state is saved.
     """
-    began_s, inputs = time.monotonic(), _inputs(work, prepared)
+    began_s, inputs = time.monotonic(), train_inputs(work, prepared)
     if done := work.folder.still_done("train", inputs):
         work.watch.say("train: done already")
         return done
-    if problems := schedule_problems(work.spec.adapter, _num_steps(work, prepared)):
+    if problems := schedule_problems(work.spec.adapter, num_steps(work, prepared)):
         raise SpecError(problems)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     base_before = work.base.tensor_digest()
@@ -65,16 +70,14 @@ def train_adapter(work: Work, prepared: Done) -> Done:
     _to_the_end(work, trained)
     if work.base.tensor_digest() != base_before:
         raise IntegrityError("the base's tensors changed while training. Nothing was kept; this is a bug, report it.")
+    refuse_moved(trained.job.bank, trained.below)
     if kept := work.folder.set_aside(ADAPTER):
         work.watch.say(f"an adapter of other inputs lay here; it is kept at {kept}")
     job = trained.job
     adapter = finished(job.bank[job.handle], job.evolving)
-    card = write_adapter(
-        work.folder.path / ADAPTER,
-        adapter,
-        work.base,
-        provenance(work, prepared, job.num_steps),
-    )
+    folder = work.folder.path / ADAPTER
+    on = noted(work.below[-1], work.spec.on, folder) if work.spec.on else None
+    card = write_adapter(folder, adapter, work.base, provenance(work, prepared, job.num_steps), on=on)
     summary: dict[str, Any] = {
         "adapter_digest": card.digest,
         "num_params": adapter.num_params,
@@ -85,36 +88,19 @@ def train_adapter(work: Work, prepared: Done) -> Done:
     }
     if job.evolving:
         summary["ranks"] = {key: getattr(here.spec, "rank", None) for key, here in adapter.placed.items()}
-    job.bank.remove(job.handle)
-    outputs = [f"{ADAPTER}/{path.name}" for path in (work.folder.path / ADAPTER).iterdir()]
+    for handle in (*job.below, job.handle):
+        job.bank.remove(handle)
+    outputs = [f"{ADAPTER}/{path.name}" for path in folder.iterdir()]
     return work.folder.record("train", inputs, outputs, summary, began_s)
-
-
-def _inputs(work: Work, prepared: Done) -> dict[str, Any]:
-    spec = work.spec
-    rows = prepared_tokens(work, "train", prepared.summary)
-    return {
-        "base": work.fingerprint.digest,
-        "dtype": spec.dtype,
-        "attention": spec.attention,
-        "data": [prepared.outputs[f"data/train.{part}"] for part in ("tokens", "targets")],
-        "rows": digest([rows.lengths.tolist(), rows.sources.tolist()]),
-        "weights": [source.weight for source in spec.data.sources],
-        "adapter": dict(plain(spec.adapter)),
-        "training": {k: v for k, v in plain(spec.training).items() if k != "checkpoint_every"},
-    }
-
-
-def _num_steps(work: Work, prepared: Done) -> int:
-    return work.spec.training.num_steps(_mixture(work, prepared_tokens(work, "train", prepared.summary)).epoch_size)
 
 
 def _begin(work: Work, prepared: Done, job_digest: str) -> Trained:
     spec = work.spec
     bank = AdapterBank(work.base)
+    below = load_below(work, bank)
     handle = bank.fresh(spec.adapter, seed=spec.training.seed, name=spec.name)
     records = prepared_tokens(work, "train", prepared.summary)
-    mixture = _mixture(work, records)
+    mixture = mixture_of(work, records)
     if spec.training.packing != "off":
         refuse_mixed_packs(work.base.halves, work.base.device)
     params = {name: tensor.requires_grad_() for name, tensor in bank[handle].trained()}
@@ -140,8 +126,9 @@ def _begin(work: Work, prepared: Done, job_digest: str) -> Trained:
         num_steps=spec.training.num_steps(mixture.epoch_size),
         first_step=first_step,
         evolving=parts,
+        below=tuple(below),
     )
-    return Trained(job=job, beside=beside, digest=job_digest, checkpoints=checkpoints)
+    return Trained(job=job, beside=beside, below=below, digest=job_digest, checkpoints=checkpoints)
 
 
 def _to_the_end(work: Work, trained: Trained) -> None:
@@ -179,13 +166,6 @@ def _save(trained: Trained, step: int) -> None:
         optimizer=job.optimizer,
         beside=trained.beside,
     )
-
-
-def _mixture(work: Work, records: TokenStore) -> Mixture:
-    """How often the rows of each source are seen; rows of a source stand together."""
-    weights = tuple(source.weight for source in work.spec.data.sources)
-    sources = records.sources.tolist()
-    return Mixture(tuple(sources.count(number) for number in range(len(weights))), weights)
 
 
 def _keep_until(work: Work, step: int, job: str) -> None:

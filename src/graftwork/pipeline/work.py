@@ -18,10 +18,12 @@ from graftwork.data.source_spec import SourceSpec
 from graftwork.data.sources.hub import at_commit
 from graftwork.data.store import TokenStore
 from graftwork.data.written import record_from
+from graftwork.pipeline.below import found_below, positions_below
 from graftwork.pipeline.folder import RunFolder
 from graftwork.pipeline.spec import RunSpec
 
 if TYPE_CHECKING:
+    from graftwork.adapters.standing import Standing
     from graftwork.base.load import Base
     from graftwork.base.template import ChatFormat
     from graftwork.pipeline.watch import Watch
@@ -60,17 +62,30 @@ class Work:
 
     @cached_property
     def context_tokens(self) -> int | None:
-        """The longest input of the base behind what the adapter puts in front of it; None when it has no limit.
+        """The longest input of the base behind what its adapters put in front of it; None when it has no limit.
 
         Raises:
-            SpecError: the adapter leaves no room for a token.
+            SpecError: they leave no room for a token.
         """
         from graftwork.base.load import context_tokens
 
-        whole, in_front = context_tokens(self.base_folder), positions_in_front(self.spec.adapter)
+        whole = context_tokens(self.base_folder)
+        in_front = positions_in_front(self.spec.adapter) + self._positions_below
         if whole is not None and in_front >= whole:
             raise SpecError([Problem("adapter.positions", in_front, f"less than the base's context of {whole}")])
         return whole if whole is None else whole - in_front
+
+    @cached_property
+    def below(self) -> tuple[Standing, ...]:
+        """The finished adapters that this run's own one stands on, the lowest first. Raises as `found_below`."""
+        return found_below(self)
+
+    @property
+    def _positions_below(self) -> int:
+        try:
+            return positions_below(self.below)
+        except SpecError:  # the check says what is wrong with them
+            return 0
 
     @cached_property
     def sources(self) -> tuple[SourceSpec, ...]:
@@ -93,8 +108,15 @@ class Work:
         from graftwork.base.load import load_base
 
         spec = self.spec
-        self.watch.say(f"loading {spec.base} ({spec.dtype})")
-        loaded = load_base(str(self.base_folder), dtype=spec.dtype, device=self.device, attention=spec.attention)
+        bits = "" if spec.quantised == "off" else f", {spec.quantised}"
+        self.watch.say(f"loading {spec.base} ({spec.dtype}{bits})")
+        loaded = load_base(
+            str(self.base_folder),
+            dtype=spec.dtype,
+            device=self.device,
+            attention=spec.attention,
+            quantised=spec.quantised,
+        )
         if loaded.fingerprint != self.fingerprint:
             raise IntegrityError(f"{self.base_folder} changed while it was being read.")
         return loaded.called(spec.base)

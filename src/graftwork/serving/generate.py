@@ -14,20 +14,18 @@ from graftwork.core.errors import Problem, SpecError, WorkError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graftwork.adapters.bank import AdapterBank, Handle
+    from graftwork.adapters.bank import AdapterBank, Row
     from graftwork.base.head import Halves
 
     Prompt = Sequence[Mapping[str, str]]
 
 
-def answers(
-    bank: AdapterBank, prompts: Sequence[Prompt], rows: Sequence[Handle | None], *, max_new_tokens: int
-) -> list[str]:
+def answers(bank: AdapterBank, prompts: Sequence[Prompt], rows: Sequence[Row], *, max_new_tokens: int) -> list[str]:
     """What each row's model says to its prompt, greedily.
 
     Args:
         prompts: conversations, one a row.
-        rows: the adapter of each row; None is the base.
+        rows: the adapter of each row, or several, one on top of the other; None is the base.
         max_new_tokens: most tokens of an answer; it ends earlier at a stop token.
 
     Raises:

@@ -42,6 +42,7 @@ class TrainJob:
         mixture: how often each source is seen.
         first_step: steps already done.
         evolving: what happens to the adapter between steps.
+        below: what it stands on, the lowest first; not trained.
     """
 
     bank: AdapterBank
@@ -56,6 +57,7 @@ class TrainJob:
     num_steps: int
     first_step: int = 0
     evolving: tuple[Evolving, ...] = ()
+    below: tuple[Handle, ...] = ()
 
 
 def optimizer_for(params: dict[str, Tensor], spec: TrainSpec) -> torch.optim.AdamW:
@@ -100,7 +102,7 @@ def train(job: TrainJob, clock: Callable[[], float]) -> Iterator[StepReport]:
             num_targets=num_targets,
             num_tokens=sum(batch.num_tokens for batch in batches),
             seconds=clock() - began_s,
-            max_singular_value=hold_below(_factors(job), cap) if cap else None,
+            max_singular_value=hold_below(_factors(job), cap) if cap is not None else None,
         )
 
 
@@ -116,7 +118,7 @@ def _batches(job: TrainJob, indices: list[int]) -> list[Batch]:
 
 def _accumulate(job: TrainJob, batch: Batch, step_targets: int, at: tuple[int, int]) -> float:
     """Add a micro-batch's gradient. Divided by the targets of the whole step, so how it is cut does not matter."""
-    rows = [job.handle] * batch.tokens_BT.shape[0]
+    rows = [(*job.below, job.handle)] * batch.tokens_BT.shape[0]
     with _dropout_drawn_from(job, at), job.bank.route(rows, training=True):
         try:
             loss = nats(job.split, batch.tokens_BT, batch.is_target_BT, batch.positions_BT) / step_targets
@@ -142,9 +144,11 @@ def _penalised(job: TrainJob) -> float:
 
 
 def _factors(job: TrainJob) -> list[Tensor]:
-    """The low-rank factors among the trained tensors, by the R in their names; of experts each one's own."""
-    ranked = [p.detach() for name, p in job.params.items() if "R" in name.rpartition("_")[2]]
-    return [factor for p in ranked for factor in (p.unbind() if p.ndim == 3 else [p]) if factor.ndim == 2]
+    """The trained matrices of methods that act by matrices; of a stack of them (blocks, experts) each one."""
+    adapter = job.bank[job.handle]
+    named = [(here, name, tensor) for here in adapter.placed.values() for name, tensor in here.params.items()]
+    trained = [t.detach() for here, name, t in named if here.method.caps(name, t.shape)]
+    return [factor for tensor in trained for factor in tensor.view(-1, *tensor.shape[-2:]).unbind()]
 
 
 def _clipped(job: TrainJob) -> float:

@@ -288,3 +288,17 @@ def test_a_causal_model_without_a_tokenizer_takes_it_and_another_refuses_it(name
     reader = AdapterBank(wrapped(BertModel(BertConfig(vocab_size=50, **small)), ref="reader"))
     with pytest.raises(SpecError, match="a language model whose tokens see no later ones"):
         reader.fresh(request(name), seed=0)
+
+
+@pytest.mark.parametrize("name", ["prefix_tuning", "prompt_tuning"])
+def test_one_adapter_in_banks_on_two_bases_is_read_by_each(name, load, tokens_BT, logits):
+    banks = [AdapterBank(load()), AdapterBank(load("llama"))]
+    with torch.no_grad():
+        for weight in banks[1].base.model.parameters():
+            weight.mul_(1.1)
+    handles = [lively(banks[0], request(name))]
+    handles.append(banks[1].add(banks[0][handles[0]], name="too"))
+    for bank, handle in zip(banks * 2, handles * 2, strict=True):
+        found = logits(bank, tokens_BT(), [handle] * 2)
+        with bank.route([handle] * 2):
+            torch.testing.assert_close(found, bank.base.model(input_ids=tokens_BT()).logits, **CLOSE)

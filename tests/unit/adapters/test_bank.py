@@ -4,8 +4,11 @@ import threading
 
 import pytest
 import torch
+from tests.support.methods import leaves, loss_of, request
+from tests.support.methods import lively as lively_spec
 
 from graftwork.adapters.bank import AdapterBank, Handle
+from graftwork.adapters.method import METHODS
 from graftwork.core.errors import GraftworkError, NotFoundError, SpecError, WorkError
 
 
@@ -212,3 +215,61 @@ def test_adapters_come_and_go_while_others_answer(bank, lively, logits, tokens_B
     traffic.join()
     assert wrong == []
     assert len(bank) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "module"),
+    [
+        ("bottleneck", "llama", "model.layers.0.self_attn.q_proj"),
+        ("lora", "mixtral", "model.layers.0.mlp.experts"),
+        ("prefix_tuning", "llama", "model"),
+    ],
+)
+def test_one_removed_between_two_hooks_of_a_module_does_not_stop_the_others(
+    load, logits, base_logits, tokens_BT, name, family, module
+):
+    bank = AdapterBank(load(family))
+    other = bank.fresh(request("lora", targets=["attention.out"]), seed=1)
+    before, leaving = base_logits(bank.base, tokens_BT()), []
+    taking_out = bank.module(module).register_forward_pre_hook(
+        lambda *_: bank.remove(leaving.pop()) if leaving else None
+    )
+    leaving.append(bank.fresh(request(name), seed=0))
+    assert torch.equal(logits(bank, tokens_BT(), [other] * 2), before)
+    assert len(bank) == 1
+    taking_out.remove()
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_one_made_in_inference_mode_answers_inside_it_and_outside(load, logits, tokens_BT, name, dtype):
+    bank = AdapterBank(load("llama", dtype))
+    with torch.inference_mode():
+        made = lively_spec(bank, request(name))
+        inside = logits(bank, tokens_BT(), [made] * 2)
+    assert torch.equal(logits(bank, tokens_BT(), [made] * 2), inside)
+    with torch.inference_mode():
+        for _, tensor in bank[made].trained():
+            tensor.mul_(0.5)
+        changed = logits(bank, tokens_BT(), [made] * 2)
+    assert not torch.equal(changed, inside)
+    usual = lively_spec(bank, request(name))
+    assert torch.equal(logits(bank, tokens_BT(), [usual] * 2), inside)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_answered_in_inference_mode_can_be_trained(load, tokens_BT, logits, name):
+    bank = AdapterBank(load("llama", "bfloat16"))
+    handle = lively_spec(bank, request(name))
+    with torch.inference_mode():
+        logits(bank, tokens_BT(), [handle] * 2)
+    leaves(bank, handle)
+    loss_of(bank, handle, tokens_BT(), training=True).backward()
+
+
+@pytest.mark.parametrize("lengths", [(0, 9), (12, -3), (4, 0, 5)], ids=str)
+def test_a_piece_without_tokens_is_refused_by_its_number(bank, lively, lengths):
+    handle, number = lively(bank), next(i for i, n in enumerate(lengths) if n < 1)
+    pieces = [(handle if i % 2 else None, n) for i, n in enumerate(lengths)]
+    with pytest.raises(WorkError, match=f"piece {number} .* {lengths[number]} tokens"), bank.route_tokens(pieces):
+        pass

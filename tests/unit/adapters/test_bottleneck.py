@@ -6,6 +6,7 @@ from tests.support.methods import lively, request
 from torch.nn import functional
 
 from graftwork.adapters.bank import AdapterBank
+from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.core.errors import SpecError
 
 CURVES = {"gelu": functional.gelu, "relu": torch.relu, "silu": functional.silu, "tanh": torch.tanh}
@@ -76,3 +77,28 @@ def test_it_acts_on_fused_experts_as_a_whole(load, tokens_BT, logits, base_logit
     torch.testing.assert_close(mixed[1:2], base_logits(bank.base, tokens[1:2]), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(mixed[[0, 2]], logits(bank, tokens[[0, 2]], [handle] * 2), rtol=1e-9, atol=1e-9)
     assert (mixed[0] - base_logits(bank.base, tokens[:1])[0]).abs().max() > 1e-3
+
+
+def test_it_sees_the_input_with_the_gains_on_it_whatever_was_put_in_first(load, tokens_BT, logits):
+    gains = {"method": "ia3", "targets": ["attention"], "feedforward": ["attention"]}
+    beside = {"method": "bottleneck", "placement": "parallel", "after": ["attention"]}
+    spec, found = parse_adapter_spec({"method": "combined", "parts": [gains, beside]}), []
+    for before in ([], [beside], [gains]):
+        bank = AdapterBank(load())
+        for asked in before:
+            bank.fresh(parse_adapter_spec(asked), seed=0)
+        found.append(logits(bank, tokens_BT(), [lively(bank, spec, 1)] * 2))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_gains_of_another_bank_reach_it_whichever_bank_was_first(load, tokens_BT, logits):
+    specs = {"gains": request("ia3", feedforward=["attention"]), "beside": request("bottleneck", placement="parallel")}
+    found = []
+    for order in (["gains", "beside"], ["beside", "gains"]):
+        base = load()
+        banks = {name: AdapterBank(base) for name in specs}
+        rows = {name: [lively(banks[name], specs[name], seed=5)] * 2 for name in order}
+        with banks["gains"].route(rows["gains"]):
+            found.append(logits(banks["beside"], tokens_BT(), rows["beside"]))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)

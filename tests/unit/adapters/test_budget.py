@@ -66,3 +66,28 @@ def test_no_more_leave_than_must():
     assert to_evict(15, 60, held) == [0]
     assert to_evict(25, 60, held) == [0, 1]
     assert to_evict(10, 60, held) == []
+
+
+def test_one_adapter_under_two_names_counts_once_and_leaves_under_both(room, lively):
+    bank = room(2)
+    first = lively(bank, 1)
+    again = bank.add(bank[first], name="again")
+    second = lively(bank, 2)
+    assert bank.evicted == []
+    third = lively(bank, 3)
+    assert bank.evicted == [first, again]
+    assert all(handle in bank for handle in (second, third))
+
+
+def test_one_adapter_under_two_names_stays_while_one_of_them_is_needed(room, lively, logits, tokens_BT):
+    bank = room(2)
+    first = lively(bank, 1)
+    again, second = bank.add(bank[first], name="again"), lively(bank, 2)
+    logits(bank, tokens_BT(), [again, None])
+    third = lively(bank, 3)
+    assert bank.evicted == [second]
+    bank.pin(first)
+    lively(bank, 4)
+    assert bank.evicted == [second, third]
+    assert first in bank
+    assert again in bank

@@ -109,3 +109,15 @@ def test_rows_of_several_owners_may_not(shape, load):
     route = Route([Segment(0, 1, ()), Segment(1, 2, owner)], unit="rows", training=False)
     with pytest.raises(WorkError, match="the route has 2 rows"):
         route.tokens_per_unit(shape, "a layer")
+
+
+@pytest.mark.parametrize("method", ["lora", "dora", "ia3"])
+@pytest.mark.parametrize("length", [1, 5, 7])
+def test_gathered_tokens_are_answered_as_they_are_trained(switch, method, length):
+    options = {"feedforward": []} if method == "ia3" else {}
+    handle, draw = lively(switch, request(method, targets=["experts"], **options)), torch.Generator().manual_seed(4)
+    names = ("input_ids", "decoder_input_ids")
+    inputs = {name: torch.randint(3, 60, (3, length), generator=draw) for name in names}
+    with switch.route([handle] * 3):
+        expected = switch.host.model(**inputs).logits
+    torch.testing.assert_close(logits_of(switch, [handle] * 3, inputs), expected, **CLOSE)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tests.support.tiny_base import WITH_EXPERTS, byte_tokenizer, config_of, make_base
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, DeepseekV3Config, Qwen2MoeConfig
 
 from graftwork.adapters.asked import places_of
 from graftwork.adapters.method import METHODS
@@ -93,3 +93,20 @@ def test_experts_in_a_form_we_cannot_compute_are_refused(change):
     assert facts.experts == ()
     with pytest.raises(SpecError, match="keeps its experts in fused tensors"):
         asked(facts)
+
+
+def test_the_shared_expert_is_a_part_of_the_sub_layer_and_none_of_its_own():
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    experts = {"num_experts": 4, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24, "vocab_size": 64}
+    heads = {"qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8, "q_lora_rank": 8, "kv_lora_rank": 8}
+    routed = {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "vocab_size": 64}
+    for config in (
+        Qwen2MoeConfig(**sizes, **experts),
+        DeepseekV3Config(**sizes, **heads, **routed, num_key_value_heads=4, moe_intermediate_size=24),
+    ):
+        with torch.device("meta"):
+            blocks = facts_of(AutoModelForCausalLM.from_config(config)).blocks
+        mlps = [(block.name, block.exit) for block in blocks if block.role == "mlp"]
+        assert [name for name, _ in mlps] == ["model.layers.0.mlp", "model.layers.1.mlp"]
+        assert mlps[1][1] == "model.layers.1.mlp"
+        assert sum(block.role == "attention" for block in blocks) in (0, 2)

@@ -407,3 +407,13 @@ def test_a_folder_in_our_own_form_is_as_strict(tmp_path, saved, base, change):
     folder = spoilt(saved, tmp_path / "a", "structured_lora")
     change_config(folder, **change)
     assert refused(folder, base)
+
+
+def test_a_place_of_the_request_that_is_left_out_is_refused_by_its_name(tmp_path, saved, base):
+    folder = spoilt(saved, tmp_path / "a", "structured_lora")
+    placed = json.loads((folder / CONFIG).read_text())["placed"]
+    gone = next(iter(placed))
+    change_config(folder, placed={key: spec for key, spec in placed.items() if key != gone})
+    tensors = {name: tensor for name, tensor in load_file(folder / TENSORS).items() if not name.startswith(f"{gone}/")}
+    save_file(tensors, folder / TENSORS)
+    assert gone in refused(folder, base)

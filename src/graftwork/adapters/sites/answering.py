@@ -1,7 +1,7 @@
 """Answers at linear layers, without gradients: the factors of a route's adapters side by side, kept in the route.
 
-A loop that answers token after token under one route makes them once. What they were made from is watched: a tensor that
-is changed in place while the route is in force is seen.
+A loop that answers token after token under one route makes them once. What they were made from is watched: a tensor
+that is changed in place while the route is in force is seen.
 """
 
 from __future__ import annotations

@@ -33,10 +33,10 @@ def attach(bank: AdapterBank, place: Place) -> list[RemovableHandle]:
 
 
 def _enter(
-    bank: AdapterBank, place: BlockPlace, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    bank: AdapterBank, place: BlockPlace, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
 ) -> None:
     route = bank.route_now()
-    if route is not None and any(_acting(share) for share in route.at(place.name)):
+    if kwargs is not None and route is not None and any(_acting(share) for share in route.at(place.name)):
         route.scratch[place.name] = args[0] if args else kwargs["hidden_states"]
 
 

@@ -116,11 +116,11 @@ class Entrance:
         ]
 
     def __call__(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Positions for the tokens, and what lies in front of them from here to `leave`."""
         route, ahead = self.bank.route_now(), ahead_now(self.bank)
-        if route is None or (ahead and ahead.recorded is not None):
+        if kwargs is None or route is None or (ahead and ahead.recorded is not None):
             return None
         route = ahead.outer if ahead else route
         in_front = asked_in_front(route)
@@ -239,15 +239,15 @@ def refuse_other_batch(route: Route, shape: Sequence[int]) -> None:
 def left_by(bank: AdapterBank, owner: Owner, in_front: InFront, *, training: bool) -> Left:
     """What the soft tokens of an owner leave at the attention modules.
 
-    Kept while no gradient is wanted and none of the adapter's tensors changes; an owner of several adapters is read
-    anew each time.
+    Kept by the bank, since they depend on its base, while no gradient is wanted and none of the adapter's tensors
+    changes; an owner of several adapters is read anew each time.
     """
     if not in_front.soft:
         return {}
     if torch.is_grad_enabled() or training or len(owner) > 1:
         return _read(bank, owner, in_front, training=training)
     tensors = [tensor for _, tensor in owner[0].tensors()]
-    kept: Left = in_front.soft[0].memo.of("left", tensors, lambda: _read(bank, owner, in_front, training=training))
+    kept: Left = bank.memo(owner[0]).of("left", tensors, lambda: _read(bank, owner, in_front, training=training))
     return kept
 
 

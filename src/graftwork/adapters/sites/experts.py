@@ -114,10 +114,10 @@ def attach(bank: AdapterBank, place: Place) -> list[RemovableHandle]:
 
 
 def _before(
-    bank: AdapterBank, experts: Experts, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    bank: AdapterBank, experts: Experts, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """Leaves to the base the tokens that no adapter answers for."""
-    if (route := bank.route_now()) is None:
+    if kwargs is None or (route := bank.route_now()) is None:
         return None
     told = experts.told.bind(module, *args, **kwargs).arguments.values()
     _, hidden_NH, experts_NK, weights_NK = told  # families give them other names, in one order

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from graftwork.base.quantised import QuantisedLinear
+
 if TYPE_CHECKING:
     from graftwork.base.facts import Place
 
@@ -22,14 +24,21 @@ class FrozenModule:
 
     @property
     def weight(self) -> Tensor:
-        """As (out, in), (experts, out, in) or (vocabulary, features), whichever way it is stored; a view."""
+        """As (out, in), (experts, out, in) or (vocabulary, features), whichever way it is stored; a view.
+
+        Of a layer in 8 or 4 bits it is the weight that it computes with, made anew.
+        """
+        if isinstance(self.module, QuantisedLinear):
+            return self.module.weight
         weight = self.stored
         flipped = isinstance(self.module, Conv1D) or getattr(self.place, "transposed", False)
         return weight.mT if flipped else weight
 
     @property
     def stored(self) -> Tensor:
-        """The weight as it is stored."""
+        """The weight as it is stored; codes in 8 or 4 bits."""
+        if isinstance(self.module, QuantisedLinear):
+            return self.module.codes
         weight = getattr(self.module, getattr(self.place, "parameter", "weight"))
         assert isinstance(weight, Tensor)
         return weight

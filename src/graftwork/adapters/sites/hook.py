@@ -1,7 +1,11 @@
 """What a kind of hook is.
 
 A hook leaves the module tree, its names and its weights as they are, and is gone without a trace when the last adapter
-leaves. At a module with several, those of linear layers act first.
+leaves. At a module with several, the order in which adapters were put in makes no difference: before the module input
+gains act first, after it the updates of linear layers do.
+
+A forward pass in another thread may have set out with a hook that is being taken off: torch then calls it without the
+keyword arguments that it was registered for, and it has nothing to do.
 """
 
 from __future__ import annotations

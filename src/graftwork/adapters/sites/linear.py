@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from graftwork.adapters.form import Frozen, LinearForm
-from graftwork.adapters.low_rank import cast, expand, shrink
+from graftwork.adapters.low_rank import Again, cast, expand, shrink
 from graftwork.adapters.sites.answering import answered
 from graftwork.adapters.sites.hook import HOOKS, Hook
+from graftwork.adapters.sites.inner import inner_of, remember
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -36,16 +37,27 @@ def _after(bank: AdapterBank, place: Place, module: nn.Module, args: tuple[Tenso
     route = bank.route_now()
     if route is None or not route.at(place.name):
         return output
-    return linear_output(route, bank.frozen(place), args[0], output, bank.beside(place))
+    again = inner_of(bank, route, place, args[0])
+    whole = linear_output(route, bank.frozen(place), args[0], output, bank.beside(place), again)
+    remember(bank, route, place, whole)
+    return whole
 
 
-def linear_output(route: Route, frozen: Frozen, x: Tensor, base: Tensor, beside: Sequence[Frozen] = ()) -> Tensor:
+def linear_output(
+    route: Route,
+    frozen: Frozen,
+    x: Tensor,
+    base: Tensor,
+    beside: Sequence[Frozen] = (),
+    again: Again | None = None,
+) -> Tensor:
     """What the linear layer gives when each segment of `route` has its own adapters, or none.
 
     Args:
         x: input of the layer, features last.
         base: what the frozen layer gave for it.
         beside: layers that usually see the same input, this one among them.
+        again: how to make `x` again in the backward pass instead of keeping it.
     """
     shares = route.at(frozen.place.name)
     if not shares:
@@ -66,33 +78,41 @@ def linear_output(route: Route, frozen: Frozen, x: Tensor, base: Tensor, beside:
             if id(placed) in begun and len(shares) == 1:
                 y_NO = _finished(placed, begun.pop(id(placed)), frozen, y_NO)
             else:
-                y_NO = adapted(placed, frozen, x_NI[rows], y_NO, training=route.training)
+                alone = again if len(shares) == 1 else None
+                y_NO = adapted(placed, frozen, x_NI[rows], y_NO, training=route.training, again=alone)
         pieces.append(y_NO)
     whole = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
     return whole.view(base.shape)
 
 
-def adapted(placed: Placed, frozen: Frozen, x_NI: Tensor, base_NO: Tensor, *, training: bool) -> Tensor:
+def adapted(
+    placed: Placed, frozen: Frozen, x_NI: Tensor, base_NO: Tensor, *, training: bool, again: Again | None = None
+) -> Tensor:
     """What one adapter makes of the layer's output, in the type of that output."""
     form = placed.form(frozen)
     y_NO = base_NO
     if form.down_RI is not None:
-        x_NI = dropout(x_NI, form.dropout) if training and form.dropout else x_NI
+        if training and form.dropout:
+            x_NI, again = dropout(x_NI, form.dropout), None
         run = placed.method.run
         if run:
             y_NO = run(placed.spec, placed.params, x_NI, base_NO)
         else:
-            (z_NR,) = _first([placed], [form], x_NI, base_NO.dtype)
+            (z_NR,) = _first([placed], [form], x_NI, base_NO.dtype, again)
             return _finished(placed, (form, z_NR), frozen, base_NO)
     return gained(form, y_NO, frozen.bias_O)
 
 
 def _first(
-    placed: Sequence[Placed], forms: Sequence[LinearForm], x_NI: Tensor, dtype: torch.dtype
+    placed: Sequence[Placed],
+    forms: Sequence[LinearForm],
+    x_NI: Tensor,
+    dtype: torch.dtype,
+    again: Again | None = None,
 ) -> tuple[Tensor, ...]:
     downs = [form.down_RI for form in forms if form.down_RI is not None]
     casts = [cast(down_RI, dtype, "down", here.memo) for here, down_RI in zip(placed, downs, strict=True)]
-    return shrink(x_NI, downs, casts)
+    return shrink(x_NI, downs, casts, again)
 
 
 def _finished(placed: Placed, begun: tuple[LinearForm, Tensor], frozen: Frozen, base_NO: Tensor) -> Tensor:
@@ -105,25 +125,40 @@ def _finished(placed: Placed, begun: tuple[LinearForm, Tensor], frozen: Frozen, 
 
 
 def _begun(route: Route, frozen: Frozen, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen]) -> Begun:
-    """First products of all layers beside this one, made in one when the first of them is asked, for one adapter over
-    the whole batch. Kept in the route until each layer has taken its own; whether their inputs really are one and the
-    same tensor is seen each time."""
+    """First products of the adapted layers beside this one, made in one when the first of them is asked, for one adapter
+    over the whole batch. Kept in the route until each layer has taken its own; whether their inputs really are one and
+    the same tensor is seen each time.
+
+    Nothing depends on what came before: a recomputed forward pass must make its products as the first one did.
+    """
     if len(beside) < 2 or len(route.segments) > 1:
         return {}
-    together = beside[0].place.name
-    kept = route.scratch.get("begun")
-    if kept is not None and kept[0] == together:
-        if kept[1] is x and kept[3] == _version(x):
-            if frozen is beside[-1]:
-                del route.scratch["begun"]  # the last to take its own
-            found: Begun = kept[2]
-            return found
-        route.scratch["apart", together] = True
-    if route.scratch.get(("apart", together)) or frozen is not beside[0]:
+    together = _together(route, beside)
+    if not together:
         return {}
-    begun = _begin(route, x, dtype, beside)
-    route.scratch["begun"] = together, x, begun, _version(x)
-    return begun
+    if frozen is together[0]:
+        begun = _begin(route, x, dtype, together)
+        route.scratch["begun"] = together, x, begun, _version(x)
+        return begun
+    kept = route.scratch.get("begun")
+    if kept is None or kept[0] is not together:
+        return {}
+    if frozen is together[-1]:
+        del route.scratch["begun"]  # the last to take its own
+    return kept[2] if kept[1] is x and kept[3] == _version(x) else {}
+
+
+def _together(route: Route, beside: Sequence[Frozen]) -> tuple[Frozen, ...]:
+    """Those of the layers beside each other that are adapted; none if one alone is, or if an input gain lets them see
+    other inputs."""
+    key = "together", beside[0].place.name
+    if key not in route.scratch:
+        adapted = tuple(one for one in beside if route.at(one.place.name))
+        placed = [here for one in adapted for share in route.at(one.place.name) for here in share.placed]
+        is_apart = len(adapted) < 2 or any(here.method.gains_input(here.spec, here.place) for here in placed)
+        route.scratch[key] = () if is_apart else adapted
+    found: tuple[Frozen, ...] = route.scratch[key]
+    return found
 
 
 def _version(tensor: Tensor) -> int:

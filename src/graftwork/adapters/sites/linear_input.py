@@ -1,4 +1,4 @@
-"""Input gains at linear layers: a hook before the base's own layer."""
+"""Input gains at linear layers: a hook before the base's own layer, and before any other of ours."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def attach(bank: AdapterBank, place: Place) -> list[RemovableHandle]:
-    """A hook before the layer."""
-    return [bank.module(place.name).register_forward_pre_hook(partial(_before, bank, place))]
+    """A hook before the layer, before any other of ours: what else looks at the input sees it with the gains on it,
+    whichever adapter was put in first."""
+    return [bank.module(place.name).register_forward_pre_hook(partial(_before, bank, place), prepend=True)]
 
 
 def _before(bank: AdapterBank, place: Place, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
