@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.files import read_card, write_adapter
 from graftwork.base.load import load_base
-from graftwork.base.quantised import dequantise
+from graftwork.base.quantised import dequantise, scheme_of
 from graftwork.cli.main import called
 from graftwork.cli.opening import open_adapter
 from graftwork.core.errors import SpecError
@@ -24,8 +24,7 @@ def test_a_run_on_four_bits_says_so_and_comes_back_in_four_bits(recipe, tmp_path
     run(recipe, out=tmp_path / "run", settings=[*SHORT, "quantised=int4"])
     assert read_card(tmp_path / "run" / "adapter").base.quantised == "int4"
     opened = open_adapter(tmp_path / "run", None, None)
-    assert "in 4 bits" not in repr(opened.card)
-    assert any("Quantised" in type(module).__name__ for module in opened.bank.base.model.modules())
+    assert scheme_of(opened.bank.base.model) == "int4"
 
 
 def test_other_bits_are_another_training(recipe, tmp_path):
@@ -56,9 +55,9 @@ def saved(tmp_path, tiny_folder, lora):
     return made
 
 
-@pytest.mark.parametrize("scheme", ["int8", "int4"])
-def test_an_adapter_that_the_bits_round_away_is_not_merged(saved, tmp_path, capsys, scheme):
-    adapter = saved(1e-3, scheme)
+@pytest.mark.parametrize(("scheme", "strength"), [("int8", 1e-4), ("int4", 1e-3)])
+def test_an_adapter_that_the_bits_round_away_is_not_merged(saved, tmp_path, capsys, scheme, strength):
+    adapter = saved(strength, scheme)
     assert called(["merge", str(adapter), str(tmp_path / "merged")]) == 1
     assert "--quantised off" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "merged").exists()

@@ -216,7 +216,8 @@ class AdapterBank:
             )
             for adapter, handles in names.items()
         ]
-        for handle in itertools.chain.from_iterable(to_evict(needed_bytes, self.budget_bytes, kept)):
+        leaving = to_evict(needed_bytes, self.budget_bytes, kept)
+        for handle in itertools.chain.from_iterable(leaving):
             self._take_out(handle)
             self.evicted.append(handle)
 

@@ -76,7 +76,7 @@ class Memo:
     """Values computed from tensors, kept until one of the tensors is changed in place or is another.
 
     The tensors themselves are not kept alive by it. Of tensors made in inference mode nobody can tell whether they
-    changed, so from them all is computed anew.
+    changed, so from them all is computed anew. What is kept is no such tensor itself: it may serve a training later.
 
     >>> import torch
     >>> memo, tensor = Memo(), torch.ones(2)
@@ -100,6 +100,15 @@ class Memo:
         versions = [tensor._version for tensor in tensors]
         if kept and all(a() is b and was == now for (a, was), b, now in zip(kept[0], tensors, versions, strict=True)):
             return kept[1]
-        value = compute()
+        value = _computed(compute)
         self._kept[name] = list(zip(map(ref, tensors), versions, strict=True)), value
         return value
+
+
+def _computed(compute: Callable[[], Any]) -> Any:
+    import torch  # here, so that what only reads specs and shapes never loads it
+
+    if not torch.is_inference_mode_enabled():
+        return compute()
+    with torch.inference_mode(False), torch.no_grad():
+        return compute()

@@ -80,16 +80,17 @@ def _blocks(
         kind = place.role.partition(".")[0]
         if kind in ("attention", "mlp") and place.layer is not None:
             groups[_sublayer(place.name, kind), kind].append(place)
-    modules_of_experts = dict.fromkeys(place.module for place in experts)
-    holders = tuple(module.rpartition(".")[0] + "." for module in modules_of_experts)
+    attentions = [name for name, kind in groups if kind == "attention"]
+    holders = {module: module.rpartition(".")[0] for module in dict.fromkeys(place.module for place in experts)}
+    holders = {m: h for m, h in holders.items() if not any(a.startswith(f"{h}.") for a in attentions)}  # a whole layer
+    inside = tuple(f"{holder}." for holder in holders.values())  # a shared expert is a part of its sub-layer
     found = [
         block
         for (name, kind), members in groups.items()
-        if kind == "attention" or not name.startswith(holders)  # a shared expert is a part of its sub-layer
+        if kind == "attention" or not name.startswith(inside)
         for block in _block(name, kind, members)
     ]
-    for module in modules_of_experts:
-        holder = module.rpartition(".")[0]
+    for module, holder in holders.items():
         features = next(p.in_features for p in experts if p.module == module and p.role != "experts.down")
         layer = layer_of(module)
         found.append(BlockPlace(name=holder, role="mlp", entry=holder, exit=holder, features=features, layer=layer))

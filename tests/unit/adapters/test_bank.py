@@ -189,10 +189,11 @@ def test_the_same_seed_makes_the_same_adapter(bank, lora):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_adapters_come_and_go_while_others_answer(bank, lively, logits, tokens_BT):
+@pytest.mark.parametrize("method", ["lora", "bottleneck", "prefix_tuning"])
+def test_adapters_come_and_go_while_others_answer(bank, lively, logits, tokens_BT, method):
     handles = [lively(bank, seed, targets=["attention"]) for seed in range(2)]
     expected = [logits(bank, tokens_BT(), [handle, None]) for handle in handles]
-    everywhere = lively(bank, 9)
+    everywhere = lively_spec(bank, request(method), 9)
     passing, done, wrong = bank[everywhere], threading.Event(), []
     bank.remove(everywhere)
 
@@ -201,7 +202,7 @@ def test_adapters_come_and_go_while_others_answer(bank, lively, logits, tokens_B
             bank.remove(bank.add(passing, name="passing"))
 
     def ask(i):
-        for _ in range(25):
+        for _ in range(10):
             if not torch.equal(logits(bank, tokens_BT(), [handles[i], None]), expected[i]):
                 wrong.append(i)
 
@@ -248,21 +249,26 @@ def test_one_made_in_inference_mode_answers_inside_it_and_outside(load, logits, 
         made = lively_spec(bank, request(name))
         inside = logits(bank, tokens_BT(), [made] * 2)
     assert torch.equal(logits(bank, tokens_BT(), [made] * 2), inside)
+    usual = lively_spec(bank, request(name))
+    assert torch.equal(logits(bank, tokens_BT(), [usual] * 2), inside)
+    with bank.route([made, usual]):
+        tracked = bank.base.model(input_ids=tokens_BT()[:1].expand(2, -1)).logits
+    torch.testing.assert_close(tracked[0], tracked[1])
     with torch.inference_mode():
         for _, tensor in bank[made].trained():
             tensor.mul_(0.5)
         changed = logits(bank, tokens_BT(), [made] * 2)
     assert not torch.equal(changed, inside)
-    usual = lively_spec(bank, request(name))
-    assert torch.equal(logits(bank, tokens_BT(), [usual] * 2), inside)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_answered_in_inference_mode_can_be_trained(load, tokens_BT, logits, name):
-    bank = AdapterBank(load("llama", "bfloat16"))
-    handle = lively_spec(bank, request(name))
-    with torch.inference_mode():
-        logits(bank, tokens_BT(), [handle] * 2)
+def test_what_answered_in_inference_mode_can_be_trained(load, tokens_BT, name):
+    bank, dropout = AdapterBank(load("llama", "bfloat16")), {}
+    if "dropout" in METHODS[name].spec.model_fields:
+        dropout = {"dropout": 0.1}
+    handle = lively_spec(bank, request(name, **dropout))
+    with torch.inference_mode(), bank.route([handle] * 2, training=True):
+        bank.base.model(input_ids=tokens_BT())
     leaves(bank, handle)
     loss_of(bank, handle, tokens_BT(), training=True).backward()
 

@@ -93,7 +93,10 @@ def test_it_sees_the_input_with_the_gains_on_it_whatever_was_put_in_first(load, 
 
 
 def test_gains_of_another_bank_reach_it_whichever_bank_was_first(load, tokens_BT, logits):
-    specs = {"gains": request("ia3", feedforward=["attention"]), "beside": request("bottleneck", placement="parallel")}
+    specs = {
+        "gains": request("ia3", targets=["attention"], feedforward=["attention"]),
+        "beside": request("bottleneck", placement="parallel"),
+    }
     found = []
     for order in (["gains", "beside"], ["beside", "gains"]):
         base = load()

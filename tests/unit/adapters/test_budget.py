@@ -79,6 +79,13 @@ def test_one_adapter_under_two_names_counts_once_and_leaves_under_both(room, liv
     assert all(handle in bank for handle in (second, third))
 
 
+def test_one_more_name_for_an_adapter_needs_no_room(room, lively):
+    bank = room(1)
+    first = lively(bank, 1)
+    assert bank[bank.add(bank[first], name="again")] is bank[first]
+    assert bank.evicted == []
+
+
 def test_one_adapter_under_two_names_stays_while_one_of_them_is_needed(room, lively, logits, tokens_BT):
     bank = room(2)
     first = lively(bank, 1)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tests.support.tiny_base import WITH_EXPERTS, byte_tokenizer, config_of, make_base
-from transformers import AutoModelForCausalLM, DeepseekV3Config, Qwen2MoeConfig
+from transformers import AutoModelForCausalLM, DeepseekV3Config, Gemma4TextConfig, Qwen2MoeConfig
 
 from graftwork.adapters.asked import places_of
 from graftwork.adapters.method import METHODS
@@ -109,4 +109,15 @@ def test_the_shared_expert_is_a_part_of_the_sub_layer_and_none_of_its_own():
         mlps = [(block.name, block.exit) for block in blocks if block.role == "mlp"]
         assert [name for name, _ in mlps] == ["model.layers.0.mlp", "model.layers.1.mlp"]
         assert mlps[1][1] == "model.layers.1.mlp"
-        assert sum(block.role == "attention" for block in blocks) in (0, 2)
+
+
+def test_experts_beside_an_mlp_make_no_sub_layer_of_the_whole_layer():
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4}
+    experts = {"enable_moe_block": True, "num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 24}
+    config = Gemma4TextConfig(
+        **sizes, **experts, vocab_size=64, vocab_size_per_layer_input=64, layer_types=["full_attention"]
+    )
+    with torch.device("meta"):
+        facts = facts_of(AutoModelForCausalLM.from_config(config))
+    assert [place.module for place in facts.experts] == ["model.layers.0.experts"] * 2
+    assert [block.name for block in facts.blocks] == ["model.layers.0.self_attn", "model.layers.0.mlp"]

@@ -1,4 +1,4 @@
-"""Training by the real loop, in the types that recipes have: every method learns, and what is trained is what is kept."""
+"""By the real loop, in the types that recipes have: every method learns, and what is trained is what is kept."""
 
 import pytest
 import torch

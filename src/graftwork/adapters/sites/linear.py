@@ -125,7 +125,7 @@ def _finished(placed: Placed, begun: tuple[LinearForm, Tensor], frozen: Frozen, 
 
 
 def _begun(route: Route, frozen: Frozen, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen]) -> Begun:
-    """First products of the adapted layers beside this one, made in one when the first of them is asked, for one adapter
+    """First products of the adapted layers beside this one, made in one when the first is asked, for one adapter
     over the whole batch. Kept in the route until each layer has taken its own; whether their inputs really are one and
     the same tensor is seen each time.
 
