@@ -26,6 +26,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/packing.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format src tests benchmarks
