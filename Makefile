@@ -26,6 +26,8 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/packing.py
+	$(BIN)/python benchmarks/adapters.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format src tests benchmarks

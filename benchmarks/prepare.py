@@ -5,7 +5,7 @@
 First every step alone, on one core, over the same rows; rounds alternate over the steps and the median counts. Then the
 command line on a JSON-lines file of the size asked for, made from a seed: Chinese and English service dialogues, one in
 ten with a phone number, one in twenty written twice, one in a hundred broken. Peak memory is that of all its processes
-together. Writes benchmarks/results/prepare_<machine>.json.
+together, what they share counted once. Writes benchmarks/results/prepare_<machine>.json.
 """
 
 import argparse
@@ -167,9 +167,9 @@ def whole(path: Path, workers: int) -> dict[str, Any]:
 
 
 def memory_of(one: psutil.Process) -> int:
-    """Resident bytes; 0 when it has ended."""
+    """Bytes it holds, a page shared by n processes counted as an nth (the proportional set size); 0 when it has ended."""
     try:
-        return int(one.memory_info().rss)
+        return int(one.memory_full_info().pss)
     except psutil.Error:
         return 0
 

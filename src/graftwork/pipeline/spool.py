@@ -38,7 +38,7 @@ class Spool:
 
     def __enter__(self) -> Spool:
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
+        self._folder.mkdir(mode=0o700, parents=True)
         self._lines: IO[bytes] = (self._folder / "records").open("w+b")
         self._quarantine: IO[bytes] = self._quarantine_path.open("wb")
         self._store = StoreWriter(self._folder / "tokens")
