@@ -167,7 +167,7 @@ def whole(path: Path, workers: int) -> dict[str, Any]:
 
 
 def memory_of(one: psutil.Process) -> int:
-    """Bytes it holds, a page shared by n processes counted as an nth (the proportional set size); 0 when it has ended."""
+    """Bytes it holds, a page of n processes counted as an nth (proportional set size); 0 when it has ended."""
     try:
         return int(one.memory_full_info().pss)
     except psutil.Error:
