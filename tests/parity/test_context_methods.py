@@ -7,6 +7,7 @@ import pytest
 import torch
 from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from tests.parity.test_packing import assert_same, gradients, records_of
+from tests.support.greedy import naive
 from tests.support.methods import leaves, lively, request
 from transformers import DynamicCache
 
@@ -168,19 +169,6 @@ def test_a_mixed_batch_answers_as_each_prompt_alone(family, load):
     base = answers(bank, prompts, [None] * 5, max_new_tokens=12)
     assert mixed[1] == base[1]
     assert mixed != base
-
-
-def naive(bank, prompt, row, max_new_tokens):
-    """Greedy, a whole forward pass for every token."""
-    chat = bank.base.chat
-    tokens = chat.prompt(prompt)
-    start = len(tokens)
-    with torch.no_grad(), bank.route([row]):
-        for _ in range(max_new_tokens):
-            tokens.append(int(bank.base.model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax()))
-            if tokens[-1] in chat.stop_ids:
-                break
-    return chat.tokenizer.decode(tokens[start:], skip_special_tokens=True).strip()
 
 
 @pytest.mark.parametrize("attention", ATTENTION)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-import torch
+from tests.support.greedy import naive
 from tests.support.tiny_base import FAMILIES, make_base
 
 from graftwork.adapters.bank import AdapterBank
@@ -16,19 +16,6 @@ SAID = ("hi", "what is the longest of these prompts?", "", "why")
 
 def prompts():
     return [[{"role": "user", "content": text}] for text in SAID]
-
-
-def naive(bank, prompt, row, max_new_tokens):
-    """Greedy, a whole forward pass for every token."""
-    chat = bank.base.chat
-    tokens = chat.prompt(prompt)
-    start = len(tokens)
-    with torch.no_grad(), bank.route([row]):
-        for _ in range(max_new_tokens):
-            tokens.append(int(bank.base.model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax()))
-            if tokens[-1] in chat.stop_ids:
-                break
-    return chat.tokenizer.decode(tokens[start:], skip_special_tokens=True).strip()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -57,6 +57,8 @@ class AdapterBank:
         budget_bytes: most bytes of tensors that it holds; None for no limit. To put one more in, the least recently
             routed leave that no route holds and nobody pinned.
         evicted: those that left so, in order. Whoever keeps watch takes them off the list.
+        last_of: by the module that holds an MLP, the name of its last layer.
+        made_again: by that layer, whether its input can be made again bit for bit; see `sites.inner`.
 
     The base's modules are hooked while an adapter needs them and untouched else. Nothing is global: which adapter acts
     is said by the route of the moment, in the thread that asked.
