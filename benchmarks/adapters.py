@@ -10,6 +10,8 @@
 | empty | one token for 16 rows, adapters in the bank but none in the batch: the base alone by ours |
 | add | seconds to put an adapter into a bank that holds 1,000 |
 | held | bytes that the process grows by for one more adapter in the bank, by the bytes of its tensors |
+| held_from_folder | the same for adapters read from their folders |
+| compiled | `step`, with PEFT's model through `torch.compile`, and the base alone without it for a limit |
 | dora | forward and backward of one DoRA by one LoRA's |
 
 Writes benchmarks/results/adapters_<machine>.json.
@@ -25,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -33,6 +36,7 @@ from transformers import DynamicCache
 
 from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.bank import AdapterBank, Handle
+from graftwork.adapters.files import write_adapter
 from graftwork.adapters.form import Memo
 from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.load import load_base
@@ -93,12 +97,14 @@ def own_step(told: argparse.Namespace, method: str = "lora") -> Action:
     return step
 
 
-def peft_step(told: argparse.Namespace) -> Action:
+def peft_step(told: argparse.Namespace, *, compiled: bool = False) -> Action:
     """The same with PEFT's LoRA."""
     config = LoraConfig(r=told.rank, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
     model, tokens_BT = get_peft_model(load_base(BASE).model, config), some_tokens(ROWS, TOKENS)
     leaves = [p for p in model.parameters() if p.requires_grad]
     body = model.base_model.model.model
+    if compiled:
+        body = torch.compile(body)
 
     def step() -> None:
         for leaf in leaves:
@@ -112,6 +118,16 @@ def step(told: argparse.Namespace) -> dict[str, Any]:
     """Forward and backward, theirs by ours."""
     seconds = alternately({"ours": own_step(told), "peft": peft_step(told)}, told.rounds)
     return {"times_faster": ratio(seconds, "peft", "ours"), "seconds": seconds}
+
+
+def compiled(told: argparse.Namespace) -> dict[str, Any]:
+    """Forward and backward, theirs compiled by ours as it is."""
+    began = time.perf_counter()
+    theirs = peft_step(told, compiled=True)
+    theirs()
+    compiling = time.perf_counter() - began
+    seconds = alternately({"ours": own_step(told), "peft": theirs}, told.rounds)
+    return {"times_faster": ratio(seconds, "peft", "ours"), "seconds_to_compile": compiling, "seconds": seconds}
 
 
 def dora(told: argparse.Namespace) -> dict[str, Any]:
@@ -246,6 +262,24 @@ def held(told: argparse.Namespace) -> dict[str, Any]:
     return {"bytes_grown": grown, "bytes_of_tensors": bytes_each, "share_beyond": grown / bytes_each - 1}
 
 
+def held_from_folder(told: argparse.Namespace) -> dict[str, Any]:
+    """What one more adapter costs that is read from its folder, over 50 of them."""
+    bank = AdapterBank(load_base(BASE))
+    spec = parse_adapter_spec({"method": "lora", "rank": told.rank})
+    with TemporaryDirectory() as folder:
+        write_adapter(Path(folder) / "adapter", bank[bank.fresh(spec, seed=0)], bank.host, {})
+        for number in range(5):
+            bank.load(Path(folder) / "adapter", name=f"first-{number}")
+        gc.collect()
+        give_back_free_memory()
+        before = resident_bytes()
+        own = [bank.load(Path(folder) / "adapter", name=str(number)) for number in range(50)]
+        gc.collect()
+        give_back_free_memory()
+        grown, bytes_each = (resident_bytes() - before) / 50, bank[own[-1]].num_bytes
+    return {"bytes_grown": grown, "bytes_of_tensors": bytes_each, "share_beyond": grown / bytes_each - 1}
+
+
 QUESTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "step": step,
     "activations": activations,
@@ -253,6 +287,8 @@ QUESTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "empty": empty,
     "add": add,
     "held": held,
+    "held_from_folder": held_from_folder,
+    "compiled": compiled,
     "dora": dora,
 }
 

@@ -13,8 +13,9 @@ from graftwork.adapters.unmerge import unmerge_proof, unmerged
 from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.core.errors import SpecError
 
-CLOSE = {"float64": 1e-10, "float32": 1e-4}
-"""The sum is rounded in the weight rather than in the output: measured 8e-14 and 4e-5."""
+CLOSE = {"float64": 1e-10, "float32": 6e-4}
+"""The sum is rounded in the weight rather than in the output: measured 8e-14 and 1.2e-4. In float32 the tiny Llama's
+own logits are 3e-4 off their values in float64, whichever way they are made."""
 
 
 @pytest.mark.parametrize("dtype", CLOSE)

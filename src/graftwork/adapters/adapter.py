@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from graftwork.adapters.asked import Asked, parts_of, places_of
+from graftwork.adapters.flat import laid_together
 from graftwork.adapters.form import Frozen, Memo
 from graftwork.adapters.method import Method
 from graftwork.base.tensors import digest_of_tensors
@@ -138,13 +139,32 @@ def fresh(
     Raises:
         SpecError: a target matches nothing.
     """
-    placed = {}
-    for key, asked in places_of(spec, facts).items():
-        params = asked.method.init(asked.spec, frozen_at(asked.place), _generator(seed, key))
-        # contiguous: what an optimizer keeps beside a tensor takes its layout, and comes back from a file without it
-        on_device = {k: v.to(dtype=dtype, device=device).contiguous() for k, v in params.items()}
-        placed[key] = Placed(place=asked.place, method=asked.method, spec=asked.spec, params=on_device, part=asked.part)
-    return Adapter(spec=spec, placed=placed)
+    wanted = places_of(spec, facts)
+    made = {
+        key: asked.method.init(asked.spec, frozen_at(asked.place), _generator(seed, key))
+        for key, asked in wanted.items()
+    }
+    on_device = {key: {n: t.to(dtype=dtype, device=device) for n, t in params.items()} for key, params in made.items()}
+    return Adapter(spec=spec, placed=placed(wanted, on_device))
+
+
+def placed(wanted: Mapping[str, Asked], params: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Placed]:
+    """What was asked for with its tensors, which are copied into one stretch of memory.
+
+    They lie contiguous there: what an optimizer keeps beside a tensor takes its layout, and comes back from a file
+    without it.
+    """
+    laid = laid_together({(key, name): tensor for key, named in params.items() for name, tensor in named.items()})
+    return {
+        key: Placed(
+            place=asked.place,
+            method=asked.method,
+            spec=asked.spec,
+            params={name: laid[key, name] for name in params[key]},
+            part=asked.part,
+        )
+        for key, asked in wanted.items()
+    }
 
 
 def spec_of_part(adapter: Adapter, part: int) -> Spec:

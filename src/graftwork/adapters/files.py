@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from graftwork.adapters.adapter import Adapter, Placed
-from graftwork.adapters.asked import Asked, places_of
+from graftwork.adapters.adapter import Adapter, Placed, placed
+from graftwork.adapters.asked import places_of
 from graftwork.adapters.card import FILE as CARD
 from graftwork.adapters.card import Card, On, note, other_format, refuse_other_base
 from graftwork.adapters.file_form import CONFIG, FORMS, TENSORS, AskedByKey, FileForm, Header
@@ -141,7 +141,10 @@ def read_adapter(folder: Path, base: Host) -> Loaded:
         raise IntegrityError(f"{folder}: {CARD} asks for other places or ranks than {CONFIG} has. Restore it.")
     tensors = _tensors(folder / TENSORS, entries, form.names(found))
     params = form.unpack(found, tensors)
-    adapter = Adapter(spec=asked, placed={key: _placed(here, params[key], base) for key, here in found.items()})
+    on_device = {
+        key: {name: _trainable_type(tensor).to(base.device) for name, tensor in params[key].items()} for key in found
+    }
+    adapter = Adapter(spec=asked, placed=placed(found, on_device))
     if card and (digest := adapter.digest()) != card.digest:
         raise IntegrityError(f"{folder}: its digest is {digest}, its card says {card.digest}. Restore it.")
     notice = other_format(card, scheme_of(base.model)) if card else None
@@ -212,11 +215,6 @@ def _shown(name: str) -> str:
     """A name from a file, safe to print and not too long."""
     safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name[:200])
     return safe if len(name) <= 200 else f"{safe} ... ({len(name)} characters)"
-
-
-def _placed(here: Asked, params: Mapping[str, Tensor], base: Host) -> Placed:
-    on_device = {param: _trainable_type(tensor).to(base.device) for param, tensor in params.items()}
-    return Placed(place=here.place, method=here.method, spec=here.spec, params=on_device, part=here.part)
 
 
 def _plain(here: Placed) -> Placed:

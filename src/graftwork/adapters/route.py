@@ -12,6 +12,7 @@ from graftwork.core.errors import WorkError
 
 if TYPE_CHECKING:
     from graftwork.adapters.adapter import Adapter, Placed
+    from graftwork.adapters.sites.answering import Answer
 
 
 Unit = Literal["rows", "tokens"]
@@ -47,6 +48,7 @@ class Route:
 
     Attributes:
         scratch: what sites keep from one module of a forward pass to another, by their own names.
+        answers: how linear layers are answered where no gradient is asked for, by place; see `sites.answering`.
 
     Raises:
         WorkError: several owners, one of which needs a batch of its own.
@@ -58,6 +60,7 @@ class Route:
         self.num_units = self.segments[-1].end if self.segments else 0
         self.training = training
         self.scratch: dict[Any, Any] = {}
+        self.answers: dict[str, Answer] = {}
         self._at: dict[str, tuple[Share, ...]] = {}
         self._gathered = frozenset[str]().union(*(a.gathered for s in self.segments for a in s.owner))
         if len(self.segments) > 1 and self._gathered:

@@ -5,8 +5,6 @@ import torch
 from tests.support.methods import lively as lively_spec
 from tests.support.methods import request
 
-from graftwork.adapters.grouped import is_side_by_side
-
 CLOSE = {"rtol": 1e-11, "atol": 1e-11}
 
 
@@ -69,9 +67,3 @@ def test_it_works_in_inference_mode(bank, lively, logits, tokens_BT):
     with torch.inference_mode(), bank.route(rows):
         found = bank.base.model(input_ids=tokens).logits.clone()
     torch.testing.assert_close(found, logits(bank, tokens, rows), **CLOSE)
-
-
-def test_long_pieces_are_answered_one_by_one():
-    assert is_side_by_side(16, 16, 128, 1152)
-    assert not is_side_by_side(16, 16 * 512, 128, 1152)
-    assert is_side_by_side(1, 10**6, 8, 1152)

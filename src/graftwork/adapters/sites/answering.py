@@ -6,127 +6,148 @@ that is changed in place while the route is in force is seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from graftwork.adapters.grouped import Side, first_products, is_side_by_side, second_product, side
+from graftwork.adapters.flat import watched
+from graftwork.adapters.grouped import Side, gained, side
+from graftwork.adapters.row_products import FASTEST, WAYS, Rows, Second, Way, Work
 
 if TYPE_CHECKING:
     from graftwork.adapters.form import Frozen
     from graftwork.adapters.route import Route, Share
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Together:
-    """Layers with the same input, as a route's adapters change them.
+    """Layers with the same input, as a route's adapters change them, and first products that wait for their layers.
 
     Attributes:
-        sides: by the layer's name.
-        down_SI: of all layers, one after another.
-        is_others_NS: columns of other tokens' adapters, of all layers; None if there are none.
-        watched: all tensors that it was made from, with their versions then.
+        watched: all tensors that it was made from, with their versions then. Of tensors that are parts of one, which
+            count changes together, that one.
     """
 
-    sides: dict[str, Side]
-    down_SI: Tensor
-    is_others_NS: Tensor | None
-    watched: list[Tensor]
-    versions: list[int]
+    __slots__ = ("_layers", "_pending", "_rows", "_version", "_x", "_z_NZ", "versions", "watched")
 
-    @property
-    def holds(self) -> bool:
-        """Whether every tensor is as it was."""
-        return [tensor._version for tensor in self.watched] == self.versions
+    def __init__(self, layers: frozenset[str], rows: Rows, watched: list[Tensor], versions: list[int]) -> None:
+        self._layers, self._rows, self.watched, self.versions = layers, rows, watched, versions
+        self._x: Tensor | None = None
+        self._z_NZ: Tensor | None = None
+        self._version = 0
+        self._pending: set[str] = set()
+
+    def products(self, layer: str, x: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """First products of `x`; None once a tensor has changed.
+
+        The first layer to ask makes them for all; each takes them once.
+        """
+        if self._x is x and layer in self._pending and self._version == _version(x):
+            self._pending.remove(layer)
+            if not self._pending:
+                self._x = None
+            return self._z_NZ
+        if [tensor._version for tensor in self.watched] != self.versions:
+            return None
+        z_NZ = self._rows.first(x if x.dtype == dtype else x.to(dtype))
+        if len(self._layers) > 1:
+            self._x, self._version, self._z_NZ, self._pending = x, _version(x), z_NZ, {*self._layers} - {layer}
+        return z_NZ
 
 
-def answered(route: Route, frozen: Frozen, x: Tensor, base_NO: Tensor, beside: Sequence[Frozen]) -> Tensor | None:
-    """The layer's output for a whole batch; None where its segments are better answered one by one."""
-    name = frozen.place.name
-    key = name, base_NO.shape[0], base_NO.dtype
-    waiting = route.scratch.get("waiting")
-    if waiting is not None and waiting.of(x) and key in waiting.products:
-        kept, z_NS = waiting.together, waiting.products.pop(key)
-        return second_product(base_NO, z_NS, kept.sides[name], route.num_units)
-    kept = route.scratch.get(key)
-    if kept is None or (kept and not kept.holds):
-        kept = route.scratch[key] = _planned(route, frozen, x.shape[-1], base_NO, beside)
-    if not kept:
+class Answer:
+    """How one layer is answered for a batch of one shape."""
+
+    __slots__ = ("dtype", "second", "shape", "side", "together")
+
+    def __init__(self, shape: torch.Size, dtype: torch.dtype, together: Together, second: Second, side: Side) -> None:
+        self.shape, self.dtype, self.together, self.second, self.side = shape, dtype, together, second, side
+
+
+def answered(route: Route, layer: str, x: Tensor, base: Tensor) -> Tensor | None:
+    """The layer's output for a whole batch, from what `plan` left in the route; None where nothing holds."""
+    answer = route.answers.get(layer)
+    if answer is None or answer.shape != base.shape or answer.dtype != base.dtype:
         return None
-    products = first_products(x.reshape(-1, x.shape[-1]).to(base_NO.dtype), kept.down_SI, kept.is_others_NS)
-    if len(kept.sides) == 1:
-        return second_product(base_NO, products, kept.sides[name], route.num_units)
-    widths = [one.down_SI.shape[0] for one in kept.sides.values()]
-    pieces = zip(kept.sides, products.split(widths, dim=1), strict=True)
-    by_key = {(other, *key[1:]): z_NS for other, z_NS in pieces}
-    z_NS = by_key.pop(key)
-    route.scratch["waiting"] = Waiting(x, by_key, kept)
-    return second_product(base_NO, z_NS, kept.sides[name], route.num_units)
+    z_NZ = answer.together.products(layer, x, base.dtype)
+    if z_NZ is None:
+        return None
+    if answer.side.gain_GO is not None:
+        base = gained(base, answer.side, route.num_units)
+    return answer.second(base, z_NZ)
 
 
-class Waiting:
-    """First products for layers that have not been asked yet, and the input that they were made from."""
+def plan(route: Route, frozen: Frozen, x: Tensor, base: Tensor, beside: Sequence[Frozen]) -> None:
+    """Leave in the route how to answer batches of this shape at a layer; nothing if one by one is better, which is
+    remembered too.
 
-    __slots__ = ("products", "together", "version", "x")
-
-    def __init__(self, x: Tensor, products: dict[Any, Tensor], together: Together) -> None:
-        self.x, self.products, self.together = x, products, together
-        self.version = _version(x)
-
-    def of(self, x: Tensor) -> bool:
-        """Whether `x` is that input, unchanged."""
-        return self.x is x and self.version == _version(x)
-
-
-def _planned(route: Route, frozen: Frozen, features: int, base_NO: Tensor, beside: Sequence[Frozen]) -> Any:
-    """The factors side by side, False where segments are answered one by one.
-
-    The first of the layers beside each other makes them for all; one that comes later, with another input, for itself.
+    The first of the layers beside each other plans for all; one that comes later, when the tensors have changed, for
+    itself.
     """
-    num_tokens, dtype = base_NO.shape[0], base_NO.dtype
-    found: dict[str, Side] = {}
-    watched: list[Tensor] = []
-    versions: list[int] = []
-    for one in beside if frozen is beside[0] else [frozen]:
-        shares = route.at(one.place.name)
-        if not shares or _own_way(shares, num_tokens, route):
+    better_alone = "alone", frozen.place.name, base.shape, base.dtype
+    if better_alone not in route.scratch:
+        made = _planned(route, frozen, x.shape[-1], base, beside if frozen is beside[0] else [frozen])
+        route.answers.update(made)
+        if not made:
+            route.scratch[better_alone] = True
+
+
+def _planned(route: Route, frozen: Frozen, features: int, base: Tensor, beside: Sequence[Frozen]) -> dict[str, Answer]:
+    num_tokens = base.numel() // base.shape[-1]
+    for way in map(WAYS.__getitem__, FASTEST):
+        if not way.takes(base.device, base.dtype):
             continue
-        wide = features + one.weight.shape[0]
-        owners = len({id(placed) for share in shares for placed in share.placed})
-        if not is_side_by_side(len(shares), num_tokens, owners, wide):
-            continue  # not even with ranks of 1
-        tensors = [t for share in shares for placed in share.placed for t in placed.params.values()]
-        seen = [_version(tensor) for tensor in tensors]
-        made = side(shares, one, dtype)
-        if made is not None and is_side_by_side(len(shares), num_tokens, made.down_SI.shape[0], wide):
-            found[one.place.name] = made
-            watched += tensors
-            versions += seen
-    if frozen.place.name not in found:
-        return False
-    return _together(found, num_tokens // route.num_units, watched, versions)
+        known: dict[int, tuple[Tensor, int]] = {}
+        found: dict[str, Side] = {}
+        for one in beside:
+            seen = {id(tensor): (tensor, _version(tensor)) for tensor in _tensors(route, one)}
+            made = _side(route, one, features, num_tokens, base.dtype, way)
+            if made is not None:
+                found[one.place.name] = made
+                known = seen | known  # as they were first
+        if frozen.place.name in found:
+            return _answers(route, found, way.rows(found, num_tokens), list(known.values()), base)
+    return {}
 
 
-def _together(found: dict[str, Side], per_unit: int, watched: list[Tensor], versions: list[int]) -> Together:
-    down_SI = torch.cat([one.down_SI for one in found.values()])
-    views = down_SI.split([one.down_SI.shape[0] for one in found.values()])
-    masks = [one.is_others_US for one in found.values()]
-    units = next((mask.shape[0] for mask in masks if mask is not None), 0)
-    filled = [
-        torch.zeros(units, view.shape[0], dtype=torch.bool, device=view.device) if mask is None else mask
-        for mask, view in zip(masks, views, strict=True)
-    ]
-    tracked = [(t, v) for t, v in zip(watched, versions, strict=True) if not t.is_inference()]
-    return Together(
-        sides={name: replace(one, down_SI=view) for (name, one), view in zip(found.items(), views, strict=True)},
-        down_SI=down_SI,
-        is_others_NS=torch.cat(filled, dim=1).repeat_interleave(per_unit, dim=0) if units else None,
-        watched=[tensor for tensor, _ in tracked],
-        versions=[version for _, version in tracked],
-    )
+def _answers(
+    route: Route, sides: Mapping[str, Side], rows: Rows, seen: Sequence[tuple[Tensor, int]], base: Tensor
+) -> dict[str, Answer]:
+    tracked = [(tensor, version) for tensor, version in seen if not tensor.is_inference()]
+    tensors, versions = [tensor for tensor, _ in tracked], [version for _, version in tracked]
+    # one pair of lists for all layers of an adapter: what is read at every layer stays in the processor's cache
+    same = route.scratch.setdefault(("watched", *map(id, tensors), *versions), (tensors, versions))
+    together = Together(frozenset(sides), rows, *same)
+    return {
+        layer: Answer(
+            torch.Size((*base.shape[:-1], one.up_SO.shape[1])), base.dtype, together, rows.seconds[layer], one
+        )
+        for layer, one in sides.items()
+    }
+
+
+def _tensors(route: Route, one: Frozen) -> list[Tensor]:
+    """What acts at a layer depends on."""
+    placed = [here for share in route.at(one.place.name) for here in share.placed]
+    return [watched(tensor) for here in placed for tensor in here.params.values()]
+
+
+def _side(route: Route, one: Frozen, features: int, num_tokens: int, dtype: torch.dtype, way: Way) -> Side | None:
+    """What acts at a layer side by side; None where that does not pay or cannot be."""
+    shares = route.at(one.place.name)
+    if not shares or _own_way(shares, num_tokens, route):
+        return None
+    per_unit, wide = num_tokens // route.num_units, features + one.weight.shape[0]
+    owners = len({id(placed) for share in shares for placed in share.placed})
+    owned = sum(share.end - share.start for share in shares if share.placed) * per_unit
+    if not way.pays(Work(len(shares), num_tokens, owners, owned, wide)):
+        return None  # not even with ranks of 1
+    made = side(shares, one, dtype)
+    if made is None:
+        return None
+    own = int((made.own_U2[:, 1] - made.own_U2[:, 0]).sum()) * per_unit
+    return made if way.pays(Work(len(shares), num_tokens, made.down_SI.shape[0], own, wide)) else None
 
 
 def _own_way(shares: Sequence[Share], num_tokens: int, route: Route) -> bool:
