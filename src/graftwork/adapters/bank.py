@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -20,9 +21,10 @@ from graftwork.adapters import files
 from graftwork.adapters.adapter import Adapter, fresh
 from graftwork.adapters.budget import Kept, to_evict
 from graftwork.adapters.form import Memo
-from graftwork.adapters.route import Owner, Route, Unit, segments
+from graftwork.adapters.route import Group, Owner, Route, Segment, Unit, apart, segments
 from graftwork.adapters.sites import HOOKS
 from graftwork.adapters.sites.frozen import FrozenModule
+from graftwork.adapters.sites.groups import groups_problems, kept_apart
 from graftwork.adapters.standing import standing
 from graftwork.adapters.versions import watch_optimizers
 from graftwork.base.facts import same_input
@@ -59,6 +61,7 @@ class AdapterBank:
         evicted: those that left so, in order. Whoever keeps watch takes them off the list.
         last_of: by the module that holds an MLP, the name of its last layer.
         made_again: by that layer, whether its input can be made again bit for bit; see `sites.inner`.
+        apart_problems: why packed records cannot be kept apart here; None before that was looked at.
 
     The base's modules are hooked while an adapter needs them and untouched else. Nothing is global: which adapter acts
     is said by the route of the moment, in the thread that asked.
@@ -75,6 +78,7 @@ class AdapterBank:
         self.budget_bytes = budget_bytes
         self.evicted: list[Handle] = []
         self.made_again: dict[str, bool] = {}
+        self.apart_problems: tuple[Problem, ...] | None = None
         self.last_of = {p.name.rpartition(".")[0]: p.name for p in base.facts.places if p.role == "mlp.down"}
         self._modules: dict[str, nn.Module] = dict(base.model.named_modules())
         self._frozen: dict[Place, FrozenModule] = {}
@@ -277,7 +281,7 @@ class AdapterBank:
             NotFoundError: an adapter is not in this bank.
             WorkError: the base recomputes activations in a way that would lose the route.
         """
-        with self._routed(rows, [1] * len(rows), unit="rows", training=training) as route:
+        with self._routed(rows, partial(segments, lengths=[1] * len(rows)), unit="rows", training=training) as route:
             yield route
 
     @contextmanager
@@ -291,8 +295,35 @@ class AdapterBank:
         for number, length in enumerate(lengths):
             if length < 1:
                 raise WorkError(f"piece {number} of the packed row has {length} tokens; each needs at least 1.")
-        with self._routed(handles, lengths, unit="tokens", training=training) as route:
+        with self._routed(handles, partial(segments, lengths=lengths), training=training) as route:
             yield route
+
+    @contextmanager
+    def route_groups(
+        self, groups: Sequence[tuple[Row, Group]], *, training: bool = False, seeds: Sequence[int] | None = None
+    ) -> Iterator[Route]:
+        """As `route`, for one packed row: groups of records, one after another, whose records never see each other.
+        Positions are to begin at 0 in each record; where records share what they begin with, behind that.
+
+        Args:
+            seeds: for each group what its adapters' dropout is drawn from. Without, it is drawn from torch's own state.
+
+        Raises:
+            SpecError: the base computes attention in a way that cannot be cut; see `groups_problems`.
+            WorkError: a record has no tokens.
+        """
+        if problems := groups_problems(self):
+            raise SpecError(problems)
+        if any(min(group.lengths) < 1 for _, group in groups):
+            raise WorkError("a record of the packed row has no tokens.")
+        undos = kept_apart(self)
+        rows, cut = [row for row, _ in groups], tuple(group for _, group in groups)
+        try:
+            with self._routed(rows, partial(apart, groups=cut), groups=cut, training=training, seeds=seeds) as route:
+                yield route
+        finally:
+            for undo in undos:
+                undo.remove()
 
     def recompute_contexts(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
         """Contexts for a checkpointed forward pass and for its recomputation, which may run in another thread."""
@@ -305,12 +336,22 @@ class AdapterBank:
             yield
 
     @contextmanager
-    def _routed(self, rows: Sequence[Row], lengths: list[int], *, unit: Unit, training: bool) -> Iterator[Route]:
+    def _routed(
+        self,
+        rows: Sequence[Row],
+        cut: Callable[[Sequence[Owner]], list[Segment]],
+        *,
+        unit: Unit = "tokens",
+        training: bool,
+        groups: tuple[Group, ...] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Iterator[Route]:
         with self._lock:
             owners = [self._owner(row) for row in rows]
             for handle in {handle: None for row in rows for handle in _handles(row)}:
                 self._bytes[handle] = self._bytes.pop(handle)  # to the end: the most recently routed
-            route = Route(segments(owners, lengths), unit=unit, training=training)
+            drawn = None if seeds is None else tuple(seeds)
+            route = Route(cut(owners), unit=unit, training=training, groups=groups, seeds=drawn)
             held = {adapter: None for owner in owners for adapter in owner}
             if held and torch.is_grad_enabled():
                 self._refuse_to_lose_routes()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, Literal
 
+from graftwork.adapters.drawn import generator
 from graftwork.core.errors import WorkError
 
 if TYPE_CHECKING:
+    import torch
+
     from graftwork.adapters.adapter import Adapter, Placed
     from graftwork.adapters.sites.answering import Answer
 
@@ -27,6 +30,25 @@ class Segment:
     start: int
     end: int
     owner: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Records of one owner in a packed row that never see each other: what all begin with, once, and then what each has
+    of its own.
+
+    Attributes:
+        lengths: tokens of each record behind those that are shared; at least 1 each.
+        shared: tokens in front that all the records see; 0 where each is whole.
+    """
+
+    lengths: tuple[int, ...]
+    shared: int = 0
+
+    @property
+    def num_tokens(self) -> int:
+        """In the row."""
+        return self.shared + sum(self.lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +69,8 @@ class Route:
     are: an adapter that acts at one needs a batch of its own.
 
     Attributes:
+        groups: of a packed row the records that attention keeps apart, a segment each; None where the base sees to it.
+        seeds: for each segment what its dropout is drawn from; None where it is drawn from torch's own state.
         scratch: what sites keep from one module of a forward pass to another, by their own names.
         answers: how linear layers are answered where no gradient is asked for, by place; see `sites.answering`.
 
@@ -54,11 +78,20 @@ class Route:
         WorkError: several owners, one of which needs a batch of its own.
     """
 
-    def __init__(self, segments: Iterable[Segment], *, unit: Unit, training: bool) -> None:
+    def __init__(
+        self,
+        segments: Iterable[Segment],
+        *,
+        unit: Unit,
+        training: bool,
+        groups: tuple[Group, ...] | None = None,
+        seeds: tuple[int, ...] | None = None,
+    ) -> None:
         self.segments = tuple(segments)
         self.unit = unit
         self.num_units = self.segments[-1].end if self.segments else 0
         self.training = training
+        self.groups, self.seeds = groups, seeds
         self.scratch: dict[Any, Any] = {}
         self.answers: dict[str, Answer] = {}
         self._at: dict[str, tuple[Share, ...]] = {}
@@ -75,6 +108,10 @@ class Route:
             here = [Share(s.start, s.end, tuple(p for a in s.owner for p in a.at(place))) for s in self.segments]
             self._at[place] = tuple(here) if any(share.placed for share in here) else ()
         return self._at[place]
+
+    def draw(self, segment: int, place: str, device: torch.device) -> torch.Generator | None:
+        """What a segment's dropout at a place is drawn from; None for torch's own state."""
+        return generator(self.seeds[segment], place, device) if self.seeds else None
 
     def tokens_per_unit(self, shape: Sequence[int], place: str) -> int:
         """How many tokens of this layer's input each unit has.
@@ -122,3 +159,9 @@ def segments(owners: Sequence[Owner], lengths: Sequence[int]) -> list[Segment]:
         joined.append(Segment(start, end, members[0][0]))
         start = end
     return joined
+
+
+def apart(owners: Sequence[Owner], groups: Sequence[Group]) -> list[Segment]:
+    """A segment for each group, also where neighbours have the same owner."""
+    ends = list(accumulate(group.num_tokens for group in groups))
+    return [Segment(start, end, owner) for start, end, owner in zip([0, *ends], ends, owners, strict=False)]

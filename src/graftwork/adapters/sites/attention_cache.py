@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graftwork.adapters.bank import AdapterBank
-    from graftwork.adapters.route import Route, Segment
+    from graftwork.adapters.route import Group, Route, Segment
     from graftwork.adapters.sites.context import Ahead
     from graftwork.base.facts import Place
 
@@ -60,13 +60,16 @@ class Front:
             unwatch(self.bank.module(self.name), self)
 
     def acts(self) -> bool:
-        """Whether something lies in front in this forward pass."""
-        return ahead_now(self.bank) is not None
+        """Whether something lies in front in this forward pass, or records are to be kept apart."""
+        route = self.bank.route_now()
+        return route is not None and (bool(route.groups) or ahead_now(self.bank) is not None)
 
     def attend(self, call: Attention) -> Answer:
-        """Attention with, for each segment, what lies in front of it."""
+        """Attention with, for each segment or record, what lies in front of it."""
         route, ahead = self.bank.route_now(), ahead_now(self.bank)
         assert route is not None
+        if route.groups:
+            return group_by_group(self.name, call, route, ahead)
         assert ahead is not None
         if ahead.recorded is not None:
             ahead.recorded[self.name] = call.key_BKSD, call.value_BKSD
@@ -86,6 +89,66 @@ class Front:
         if len(answers) == 1:
             return answers[0]
         return torch.cat([answer for answer, _ in answers], dim=along), None
+
+
+def group_by_group(name: str, call: Attention, route: Route, ahead: Ahead | None) -> Answer:
+    """Attention of a packed row whose records do not see each other.
+
+    Each group is computed by itself, so its bits do not depend on what else is in the row.
+    """
+    assert route.groups
+    if call.key_BKSD.shape[2] != route.num_units:
+        raise WorkError(f"{name} saw a cache beside packed records.")
+    sizes = [group.num_tokens for group in route.groups]
+    tensors = (call.query_BHTD, call.key_BKSD, call.value_BKSD)
+    start, answers = 0, []
+    pieces = zip(route.groups, *(tensor.split(sizes, dim=2) for tensor in tensors), strict=True)
+    for number, (group, query, key, value) in enumerate(pieces):
+        alone = replace(call, query_BHTD=query, key_BKSD=key, value_BKSD=value, mask=None)
+        found = _in_front(name, number, route, ahead) if ahead else []
+        positions_BT = ahead.positions_BT[..., start : start + group.num_tokens] if ahead else None
+        answers.append(_of_group(alone, group, route, found, positions_BT))
+        start += group.num_tokens
+    return (answers[0] if len(answers) == 1 else torch.cat(answers, dim=1)), None
+
+
+def _of_group(
+    call: Attention,
+    group: Group,
+    route: Route,
+    found: Sequence[tuple[Tensor, Tensor]],
+    positions_BT: Tensor | None,
+) -> Tensor:
+    """Record by record."""
+    lengths, start, answers = list(group.lengths), 0, []
+    tensors = (call.query_BHTD, call.key_BKSD, call.value_BKSD)
+    for query, key, value in zip(*(tensor.split(lengths, dim=2) for tensor in tensors), strict=True):
+        length = query.shape[2]
+        alone = replace(call, query_BHTD=query, key_BKSD=key, value_BKSD=value, mask=None)
+        one = replace(alone, mask=_own_mask(alone, route))
+        if found and positions_BT is not None:
+            own_BT = positions_BT[..., start : start + length].reshape(-1, length)[:1]
+            one = in_front_of(one, found, mask_with_front(one, own_BT, in_front=sum(k.shape[2] for k, _ in found)))
+        answers.append(one.answered()[0])
+        start += length
+    return answers[0] if len(answers) == 1 else torch.cat(answers, dim=1)
+
+
+def _own_mask(call: Attention, route: Route) -> Tensor | None:
+    """What a record's tokens see of it; None where no mask says just that. One mask serves many layers."""
+    num_tokens, window = call.query_BHTD.shape[2], call.options.get("sliding_window")
+    sees = num_tokens if window is None else min(window, num_tokens)
+    if num_tokens == 1 or (call.causal_if_unmasked and sees == num_tokens):
+        return None
+    told = "mask", num_tokens, sees, call.mask_is_added
+    if told not in route.scratch:
+        seen_TT = torch.ones(num_tokens, num_tokens, dtype=torch.bool, device=call.query_BHTD.device).tril()
+        seen_TT = seen_TT.triu(1 - sees)
+        dtype = call.query_BHTD.dtype
+        shut_TT = torch.zeros_like(seen_TT, dtype=dtype).masked_fill(~seen_TT, torch.finfo(dtype).min)
+        route.scratch[told] = (shut_TT if call.mask_is_added else seen_TT)[None, None]
+    mask: Tensor = route.scratch[told]
+    return mask
 
 
 def _in_front(name: str, number: int, route: Route, ahead: Ahead) -> list[tuple[Tensor, Tensor]]:

@@ -79,7 +79,9 @@ class Behind(Route):
     """A route for one forward pass, with what lies in front in it. All else it shares with the route as asked for."""
 
     def __init__(self, outer: Route, ahead: Ahead) -> None:
-        super().__init__(outer.segments, unit=outer.unit, training=outer.training)
+        super().__init__(
+            outer.segments, unit=outer.unit, training=outer.training, groups=outer.groups, seeds=outer.seeds
+        )
         self.scratch, self._at = outer.scratch, outer._at
         self.ahead = ahead
 
@@ -124,10 +126,15 @@ class Entrance:
             return None
         route = ahead.outer if ahead else route
         in_front = asked_in_front(route)
-        if not any(one.num_positions for one in in_front):
+        is_nothing = not any(one.num_positions for one in in_front)
+        if is_nothing and not route.groups:
             return None
         told = {**dict(zip(self._names, args, strict=False)), **kwargs}
         refuse_other_batch(route, _tokens(told).shape)
+        if route.groups:
+            told["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool)  # so that the base makes none of N x N
+        if is_nothing:
+            return (), told
         positions_BT = shifted(own_positions(told), in_front, route)
         self._refuse_too_long(told, positions_BT, in_front)
         state = Ahead(outer=route, in_front=in_front, left=self._left(route, in_front), positions_BT=positions_BT)

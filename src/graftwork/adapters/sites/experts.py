@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graftwork.adapters.drawn import dropped
 from graftwork.adapters.sites.hook import HOOKS, Hook
 from graftwork.base.facts import ExpertsPlace
 from graftwork.core.errors import WorkError
@@ -137,7 +138,8 @@ def _after(bank: AdapterBank, experts: Experts, module: nn.Module, args: tuple[A
         return output
     chosen, parts = route.scratch.pop(experts.name)
     adapted = [part for part in parts if part.acts]
-    ours_NH = _computed(experts, chosen.of(adapted), adapted, training=route.training)
+    draws = [route.draw(number, experts.name, output.device) for number, part in enumerate(parts) if part.acts]
+    ours_NH = _computed(experts, chosen.of(adapted), adapted, draws if route.training else None)
     sizes = [part.end - part.start for part in parts]
     ours = iter(ours_NH.split([size for size, part in zip(sizes, parts, strict=True) if part.acts]))
     if len(adapted) == len(parts):
@@ -155,8 +157,12 @@ def _refuse_two_banks(bank: AdapterBank, experts: Experts, module: nn.Module) ->
                 raise WorkError(f"{experts.name} is routed by two banks at once. Put the adapters into one bank.")
 
 
-def _computed(experts: Experts, chosen: Chosen, parts: Sequence[Part], *, training: bool) -> Tensor:
-    """What the experts give for `chosen`, the tokens of `parts`."""
+Draws = Sequence["torch.Generator | None"]
+"""What each part's dropout is drawn from."""
+
+
+def _computed(experts: Experts, chosen: Chosen, parts: Sequence[Part], draws: Draws | None) -> Tensor:
+    """What the experts give for `chosen`, the tokens of `parts`; without `draws` nothing is dropped."""
     module: Any = experts.module
     num_tokens, num_active = chosen.experts_NK.shape
     lengths = torch.tensor([part.end - part.start for part in parts], device=chosen.experts_NK.device)
@@ -166,7 +172,7 @@ def _computed(experts: Experts, chosen: Chosen, parts: Sequence[Part], *, traini
     sizes = group_P.bincount(minlength=experts.up.place.num_experts * len(parts)).tolist()  # type: ignore[union-attr]
     expert_P = chosen.experts_NK.flatten()[order_P]
     x_PI = chosen.hidden_NH[order_P // num_active]
-    project = partial(_projected, module, expert_P=expert_P, sizes=sizes, training=training)
+    project = partial(_projected, module, expert_P=expert_P, sizes=sizes, draws=draws)
     up_PO = project(experts.up, x_PI, acting=[part.up for part in parts])
     gated_PI = module._apply_gate(up_PO) if module.has_gate else module.act_fn(up_PO)
     y_PH = project(experts.down, gated_PI, acting=[part.down for part in parts])
@@ -185,7 +191,7 @@ def _projected(
     acting: Sequence[tuple[Placed, ...]],
     expert_P: Tensor,
     sizes: list[int],
-    training: bool,
+    draws: Draws | None,
 ) -> Tensor:
     """One projection of all pairs, with the updates of each part."""
     weight_EOI = frozen.weight
@@ -196,7 +202,11 @@ def _projected(
         y_PO = y_PO + getattr(module, f"{frozen.place.parameter}_bias")[expert_P]  # type: ignore[union-attr]
     if not any(acting):
         return y_PO
-    updates = [[_Update.of(placed, frozen, x_PI.dtype, training=training) for placed in placeds] for placeds in acting]
+    dtype, of_parts = x_PI.dtype, draws or [None] * len(acting)
+    updates = [
+        [_Update.of(placed, frozen, dtype, draw, drops=draws is not None) for placed in placeds]
+        for placeds, draw in zip(acting, of_parts, strict=True)
+    ]
     pieces = []
     for group, (x, y) in enumerate(zip(x_PI.split(sizes), y_PO.split(sizes), strict=True)):
         expert, part = divmod(group, len(acting))
@@ -214,15 +224,18 @@ class _Update:
     ups: tuple[Tensor, ...]
     scale: float
     dropout: float
+    draw: torch.Generator | None
 
     @staticmethod
-    def of(placed: Placed, frozen: FrozenModule, dtype: torch.dtype, *, training: bool) -> _Update:
+    def of(
+        placed: Placed, frozen: FrozenModule, dtype: torch.dtype, draw: torch.Generator | None, *, drops: bool
+    ) -> _Update:
         form = placed.form(frozen)
         downs, ups = form.down_RI.to(dtype).unbind(), form.up_OR.to(dtype).unbind()
-        return _Update(downs, ups, form.scale, form.dropout if training else 0.0)
+        return _Update(downs, ups, form.scale, form.dropout if drops else 0.0, draw)
 
     def added(self, expert: int, x: Tensor, y: Tensor) -> Tensor:
-        x = functional.dropout(x, self.dropout) if self.dropout else x
+        x = dropped(x, self.dropout, self.draw) if self.dropout else x
         return y.addmm(x @ self.downs[expert].T, self.ups[expert].T, alpha=self.scale)
 
 

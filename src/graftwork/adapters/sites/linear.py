@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
+from graftwork.adapters.drawn import dropped
 from graftwork.adapters.form import Frozen, LinearForm
 from graftwork.adapters.low_rank import Again, cast, expand, shrink
 from graftwork.adapters.sites.answering import answered, plan
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from graftwork.adapters.route import Route
     from graftwork.base.facts import Place
 
-Begun = dict[int, tuple[LinearForm, Tensor]]
-"""By the identity of what acts at a place: its form and its first product."""
+Begun = dict[tuple[int, int], tuple[LinearForm, Tensor]]
+"""By segment and the identity of what acts at a place: its form and its first product."""
 
 
 def attach(bank: AdapterBank, place: Place) -> list[RemovableHandle]:
@@ -70,32 +70,44 @@ def linear_output(
         plan(route, frozen, x, base, beside or (frozen,))
         if (whole := answered(route, frozen.place.name, x, base)) is not None:
             return whole
-    begun = _begun(route, frozen, x, base.dtype, beside)
-    x_NI = x.reshape(-1, x.shape[-1])
+    lengths = [(share.end - share.start) * per_unit for share in shares]
+    begun = _begun(route, frozen, x, base.dtype, beside, lengths)
+    xs = _cut(x.reshape(-1, x.shape[-1]), lengths)
     pieces = []
-    for share in shares:
-        rows = slice(share.start * per_unit, share.end * per_unit)
-        y_NO = base_NO[rows]
+    for number, (share, y_NO) in enumerate(zip(shares, _cut(base_NO, lengths), strict=True)):
         for placed in share.placed:
-            if id(placed) in begun and len(shares) == 1:
-                y_NO = _finished(placed, begun.pop(id(placed)), frozen, y_NO)
+            if (number, id(placed)) in begun:
+                y_NO = _finished(placed, begun.pop((number, id(placed))), frozen, y_NO)
             else:
                 alone = again if len(shares) == 1 else None
-                y_NO = adapted(placed, frozen, x_NI[rows], y_NO, training=route.training, again=alone)
+                y_NO = adapted(placed, frozen, xs[number], y_NO, route, number, alone)
         pieces.append(y_NO)
     whole = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
     return whole.view(base.shape)
 
 
+def _cut(tensor: Tensor, lengths: list[int]) -> Sequence[Tensor]:
+    """Rows of each share. In the backward pass their gradients are put together in one go."""
+    whole = len(lengths) == 1 and lengths[0] >= tensor.shape[0]  # gathered tokens may be fewer
+    return (tensor,) if whole else tensor.split(lengths)
+
+
 def adapted(
-    placed: Placed, frozen: Frozen, x_NI: Tensor, base_NO: Tensor, *, training: bool, again: Again | None = None
+    placed: Placed,
+    frozen: Frozen,
+    x_NI: Tensor,
+    base_NO: Tensor,
+    route: Route,
+    segment: int,
+    again: Again | None = None,
 ) -> Tensor:
-    """What one adapter makes of the layer's output, in the type of that output."""
+    """What one adapter makes of the layer's output in a segment, in the type of that output."""
     form = placed.form(frozen)
     y_NO = base_NO
     if form.down_RI is not None:
-        if training and form.dropout:
-            x_NI, again = dropout(x_NI, form.dropout), None
+        if route.training and form.dropout:
+            told = f"{placed.part}:{frozen.place.name}"
+            x_NI, again = dropped(x_NI, form.dropout, route.draw(segment, told, x_NI.device)), None
         run = placed.method.run
         if run:
             y_NO = run(placed.spec, placed.params, x_NI, base_NO)
@@ -126,20 +138,22 @@ def _finished(placed: Placed, begun: tuple[LinearForm, Tensor], frozen: Frozen, 
     return gained(form, y_NO, frozen.bias_O)
 
 
-def _begun(route: Route, frozen: Frozen, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen]) -> Begun:
-    """First products of the adapted layers beside this one, made in one when the first is asked, for one adapter
-    over the whole batch. Kept in the route until each layer has taken its own; whether their inputs really are one and
+def _begun(
+    route: Route, frozen: Frozen, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen], lengths: list[int]
+) -> Begun:
+    """First products of the adapted layers beside this one, made in one for each segment when the first is asked. Kept
+    in the route until each layer has taken its own; whether their inputs really are one and
     the same tensor is seen each time.
 
     Nothing depends on what came before: a recomputed forward pass must make its products as the first one did.
     """
-    if len(beside) < 2 or len(route.segments) > 1:
+    if len(beside) < 2:
         return {}
     together = _together(route, beside)
     if not together:
         return {}
     if frozen is together[0]:
-        begun = _begin(route, x, dtype, together)
+        begun = _begin(route, x, dtype, together, lengths)
         route.scratch["begun"] = together, x, begun, _version(x)
         return begun
     kept = route.scratch.get("begun")
@@ -167,15 +181,16 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _begin(route: Route, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen]) -> Begun:
-    here = [(one, placed) for one in beside for share in route.at(one.place.name) for placed in share.placed]
-    here = [(one, placed) for one, placed in here if not placed.method.run]
-    forms = [(placed, placed.form(one)) for one, placed in here]
-    forms = [(p, f) for p, f in forms if f.down_RI is not None and not (route.training and f.dropout)]
-    if not forms:
-        return {}
-    products = _first([p for p, _ in forms], [f for _, f in forms], x.reshape(-1, x.shape[-1]), dtype)
-    return {id(p): (f, z_NR) for (p, f), z_NR in zip(forms, products, strict=True)}
+def _begin(route: Route, x: Tensor, dtype: torch.dtype, beside: Sequence[Frozen], lengths: list[int]) -> Begun:
+    begun: Begun = {}
+    for segment, x_NI in enumerate(_cut(x.reshape(-1, x.shape[-1]), lengths)):
+        here = [(one, placed) for one in beside for placed in route.at(one.place.name)[segment].placed]
+        forms = [(placed, placed.form(one)) for one, placed in here if not placed.method.run]
+        forms = [(p, f) for p, f in forms if f.down_RI is not None and not (route.training and f.dropout)]
+        if forms:
+            products = _first([p for p, _ in forms], [f for _, f in forms], x_NI, dtype)
+            begun |= {(segment, id(p)): (f, z_NR) for (p, f), z_NR in zip(forms, products, strict=True)}
+    return begun
 
 
 def gained(form: LinearForm, y_NO: Tensor, bias_O: Tensor | None) -> Tensor:

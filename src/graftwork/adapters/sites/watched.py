@@ -40,6 +40,7 @@ class Attention:
         mask: bool (sdpa) or added to the scores (eager), (B or 1, H or 1, T, S); None if none is needed.
         options: all else that the module says.
         plain: computes it as the base does.
+        mask_is_added: to the scores, as `eager` does; else it is bool.
         causal_if_unmasked: what no mask means: that no token sees a later one, or that each sees all.
     """
 
@@ -51,6 +52,7 @@ class Attention:
     options: Mapping[str, Any]
     plain: Callable[..., Answer]
     causal_if_unmasked: bool
+    mask_is_added: bool
 
     def answered(self) -> Answer:
         """What the base's own attention gives for it."""
@@ -146,6 +148,7 @@ def _attention(
         mask=attention_mask,
         options=options,
         plain=ALL_ATTENTION_FUNCTIONS.get_interface(kind, eager),
+        mask_is_added=kind == "eager",
         causal_if_unmasked=kind == "sdpa" and bool(options.get("is_causal", getattr(module, "is_causal", True))),
     )
     return acting[0].attend(call)
