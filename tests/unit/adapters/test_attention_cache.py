@@ -264,7 +264,8 @@ def test_a_mask_lets_a_token_see_what_is_in_front_as_far_as_its_window_reaches(w
         mask=torch.zeros(own.shape, dtype=torch.float64).masked_fill(~own, shut) if additive else own,
         options={"sliding_window": window},
         plain=print,
-        mask_is_added=False, causal_if_unmasked=True,
+        mask_is_added=False,
+        causal_if_unmasked=True,
     )
     found = mask_with_front(call, torch.tensor([[5, 6, 7], [5, 5, 6]]), in_front=5)
     found = found == 0 if additive else found

@@ -15,6 +15,7 @@ from graftwork.adapters.form import Memo
 from graftwork.adapters.merge import merged_model, merged_weight
 from graftwork.adapters.method import METHODS
 from graftwork.adapters.methods import dora
+from graftwork.adapters.route import Route
 from graftwork.adapters.sites.frozen import FrozenModule
 from graftwork.adapters.sites.linear import adapted
 from graftwork.adapters.wanted import parse_adapter_spec
@@ -111,7 +112,7 @@ def test_the_norm_is_found_once_until_the_factors_change():
 
     def flops():
         with FlopCounterMode(display=False) as counter:
-            adapted(here, frozen, x_NI, x_NI @ frozen.weight.T, training=True)
+            adapted(here, frozen, x_NI, x_NI @ frozen.weight.T, Route((), unit="rows", training=True), 0)
         return counter.get_total_flops()
 
     first, second = flops(), flops()
@@ -171,7 +172,7 @@ def test_a_small_gain_counts_in_bfloat16(name):
     here = Placed(place=here.place, method=here.method, spec=here.spec, params=params)
     x_NI = inputs(2000, torch.bfloat16)
     base_NO = x_NI @ frozen.weight.T
-    found = adapted(here, frozen, x_NI, base_NO, training=False)
+    found = adapted(here, frozen, x_NI, base_NO, Route((), unit="rows", training=False), 0)
     ratio = (found.float() * base_NO.float()).sum() / base_NO.float().square().sum()
     assert ratio == pytest.approx(1.003, abs=3e-4)
 
@@ -184,7 +185,7 @@ def test_a_row_of_zeros_gives_finite_numbers():
     params = {n: t.requires_grad_() for n, t in placed("dora", frozen).params.items()}
     here = Placed(place=frozen.place, method=METHODS["dora"], spec=fresh.spec, params=params)
     x_NI = inputs()
-    y_NO = adapted(here, frozen, x_NI, frozen.module(x_NI), training=True)
+    y_NO = adapted(here, frozen, x_NI, frozen.module(x_NI), Route((), unit="rows", training=True), 0)
     y_NO.square().sum().backward()
     assert y_NO.isfinite().all()
     assert all(t.grad.isfinite().all() for t in params.values())
@@ -300,7 +301,7 @@ def test_delta_lora_is_the_paper_s_loop_that_changes_the_weight(start):
     evolution = here.method.evolution
     state = evolution.begin(here.spec, {"fc": here})
     for step, (x_NI, wanted_NO) in enumerate(batches):
-        y_NO = adapted(here, frozen, x_NI, x_NI @ frozen.weight.T, training=True)
+        y_NO = adapted(here, frozen, x_NI, x_NI @ frozen.weight.T, Route((), unit="rows", training=True), 0)
         (y_NO - wanted_NO).square().mean().backward()
         with torch.no_grad():
             for tensor in trained.values():
@@ -321,7 +322,7 @@ def test_what_passes_through_the_moved_weight_is_its_own_gradient():
     for name in ("a_RI", "b_OR"):
         here.params[name].requires_grad_()
     x_NI = inputs().requires_grad_()
-    y_NO = adapted(here, frozen, x_NI, x_NI @ frozen.weight.T, training=True)
+    y_NO = adapted(here, frozen, x_NI, x_NI @ frozen.weight.T, Route((), unit="rows", training=True), 0)
     y_NO.sum().backward()
     with torch.no_grad():
         whole = merged_weight([here.form(frozen)], frozen.weight)
@@ -377,7 +378,7 @@ def test_it_has_as_many_numbers_and_operations_fewer_as_it_says(blocks, blocks_o
     assert counter.get_total_flops() == 2 * rows * numbers
     lora = placed("lora", frozen, rank=rank)
     with FlopCounterMode(display=False) as counter:
-        adapted(lora, frozen, x_NI, base_NO, training=False)
+        adapted(lora, frozen, x_NI, base_NO, Route((), unit="rows", training=False), 0)
     assert counter.get_total_flops() == 2 * rows * rank * (INPUTS + OUTPUTS)
 
 
