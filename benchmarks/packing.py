@@ -24,7 +24,9 @@ from graftwork.core.spec import parse
 from graftwork.data.batches import evenly
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
-from graftwork.training.loop import TrainJob, optimizer_for, train
+from graftwork.training.job import TrainJob, layout_of
+from graftwork.training.loop import train
+from graftwork.training.optimizers import optimizer_for
 from graftwork.training.spec import TrainSpec
 
 RESULTS = Path(__file__).parent / "results"
@@ -61,6 +63,7 @@ def job(told: argparse.Namespace, packing: object) -> TrainJob:
         mixture=evenly(len(given)),
         spec=spec,
         num_steps=told.steps + 1,
+        layout=layout_of(bank, spec),
     )
 
 

@@ -47,6 +47,7 @@ WITHOUT_TORCH = (
     "graftwork.evaluation.answers",
     "graftwork.pipeline.recipes",
     "graftwork.pipeline.run",
+    "graftwork.pipeline.resume.certificate",
     "graftwork.cli.main",
     "graftwork.cli.watching",
     "graftwork.cli.views",

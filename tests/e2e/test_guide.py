@@ -63,15 +63,11 @@ def test_both_languages_have_the_same_commands_and_output(page):
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_its_recipes_are_read(page, here):
-    from graftwork.adapters.wanted import parse_adapter_spec
     from graftwork.core.recipe import mapping_of
-    from graftwork.core.spec import parse
-    from graftwork.data.spec import DataSpec
+    from graftwork.pipeline.recipes import requested
 
     sections = [mapping_of(text, "guide") for language, text in blocks(page) if language == "yaml"]
     assert len(sections) >= 2
     for section in sections:
-        if "data" in section:
-            parse(DataSpec, {"train": "tickets.jsonl", **section["data"]})
-        if "adapter" in section:
-            parse_adapter_spec(section["adapter"])
+        shared = {} if "stages" in section else {"train": "tickets.jsonl"}
+        requested({"name": "guide", "base": "b", **section, "data": {**shared, **section.get("data", {})}})

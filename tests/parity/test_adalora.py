@@ -16,7 +16,9 @@ from graftwork.data.collate import collate
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
 from graftwork.training.evolving import evolving, finished
-from graftwork.training.loop import TrainJob, optimizer_for, train
+from graftwork.training.job import TrainJob
+from graftwork.training.loop import train
+from graftwork.training.optimizers import optimizer_for
 from graftwork.training.spec import TrainSpec
 
 STEPS, ALPHA, INIT, TARGET = 20, 16.0, 6, 3

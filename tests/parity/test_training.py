@@ -14,7 +14,9 @@ from graftwork.data.batches import evenly, step_indices
 from graftwork.data.collate import collate
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
-from graftwork.training.loop import TrainJob, optimizer_for, train
+from graftwork.training.job import TrainJob
+from graftwork.training.loop import train
+from graftwork.training.optimizers import optimizer_for
 from graftwork.training.schedule import rate_factor
 from graftwork.training.spec import TrainSpec
 

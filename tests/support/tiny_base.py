@@ -53,12 +53,12 @@ def _common(tokens: PreTrainedTokenizerFast) -> dict[str, int]:
     }
 
 
-def config_of(family: str, tokens: PreTrainedTokenizerFast) -> PreTrainedConfig:
+def config_of(family: str, tokens: PreTrainedTokenizerFast, mlp_width: int = 48) -> PreTrainedConfig:
     """A config of a few thousand parameters."""
     common = _common(tokens)
     llama = {
         "hidden_size": 32,
-        "intermediate_size": 48,
+        "intermediate_size": mlp_width,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
@@ -99,12 +99,14 @@ WITH_EXPERTS = ("mixtral", "qwen3_moe", "gpt_oss")
 """Their experts are fused; stored as (experts, out, in), and in gpt_oss as (experts, in, out), with biases."""
 
 
-def make_base(folder: Path, family: str = "llama", *, template: str | None = CHATML, seed: int = 0) -> Path:
+def make_base(
+    folder: Path, family: str = "llama", *, template: str | None = CHATML, seed: int = 0, mlp_width: int = 48
+) -> Path:
     """Save a tiny base of `family` into `folder`, and return the folder."""
     tokens = byte_tokenizer(template)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config_of(family, tokens), dtype=torch.float64)
+        model = AutoModelForCausalLM.from_config(config_of(family, tokens, mlp_width), dtype=torch.float64)
     _enliven(model, seed)
     model.save_pretrained(folder)
     tokens.save_pretrained(folder)

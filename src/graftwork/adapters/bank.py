@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ from graftwork.adapters import files
 from graftwork.adapters.adapter import Adapter, fresh
 from graftwork.adapters.budget import Kept, to_evict
 from graftwork.adapters.form import Memo
-from graftwork.adapters.route import Group, Owner, Route, Segment, Unit, apart, segments
+from graftwork.adapters.route import Entered, Group, Owner, Route, Segment, Unit, apart, segments
 from graftwork.adapters.sites import HOOKS
-from graftwork.adapters.sites.frozen import FrozenModule
+from graftwork.adapters.sites.frozen import FrozenModule, hooked
 from graftwork.adapters.sites.groups import groups_problems, kept_apart
 from graftwork.adapters.standing import standing
 from graftwork.adapters.versions import watch_optimizers
@@ -126,7 +126,7 @@ class AdapterBank:
     def frozen(self, place: Place) -> FrozenModule:
         """What of the base stands at a place."""
         if place not in self._frozen:
-            self._frozen[place] = FrozenModule(place, self._modules[_hooked(place)])
+            self._frozen[place] = FrozenModule(place, self._modules[hooked(place)])
         return self._frozen[place]
 
     def beside(self, place: Place) -> tuple[FrozenModule, ...]:
@@ -248,7 +248,7 @@ class AdapterBank:
         before = len(self._hooks)
         for here in adapter.placed.values():
             for kind in here.hooks:
-                key = kind, _hooked(here.place)
+                key = kind, hooked(here.place)
                 self._needed[key] += 1
                 if self._needed[key] == 1:
                     self._hooks[key] = HOOKS[kind].attach(self, here.place)
@@ -263,7 +263,7 @@ class AdapterBank:
         del self._holders[adapter]
         for here in adapter.placed.values():
             for kind in here.hooks:
-                key = kind, _hooked(here.place)
+                key = kind, hooked(here.place)
                 self._needed[key] -= 1
                 if not self._needed[key]:
                     del self._needed[key]
@@ -271,17 +271,24 @@ class AdapterBank:
                         hook.remove()
 
     @contextmanager
-    def route(self, rows: Sequence[Row], *, training: bool = False) -> Iterator[Route]:
+    def route(
+        self, rows: Sequence[Row], *, training: bool = False, seeds: Sequence[int] | None = None
+    ) -> Iterator[Route]:
         """Inside, row b of every batch is answered by `rows[b]`; None is the base alone.
 
         It holds in this thread alone; one that is started inside enters its own. Stay inside until backward has run:
         gradient checkpointing runs the forward pass again.
 
+        Args:
+            seeds: for each stretch of rows with the same adapters, what their dropout is drawn from. Without, it is
+                drawn from torch's own state.
+
         Raises:
             NotFoundError: an adapter is not in this bank.
             WorkError: the base recomputes activations in a way that would lose the route.
         """
-        with self._routed(rows, partial(segments, lengths=[1] * len(rows)), unit="rows", training=training) as route:
+        alone = partial(segments, lengths=[1] * len(rows))
+        with self._routed(rows, alone, unit="rows", training=training, seeds=seeds) as route:
             yield route
 
     @contextmanager
@@ -316,14 +323,10 @@ class AdapterBank:
             raise SpecError(problems)
         if any(min(group.lengths) < 1 for _, group in groups):
             raise WorkError("a record of the packed row has no tokens.")
-        undos = kept_apart(self)
         rows, cut = [row for row, _ in groups], tuple(group for _, group in groups)
-        try:
-            with self._routed(rows, partial(apart, groups=cut), groups=cut, training=training, seeds=seeds) as route:
-                yield route
-        finally:
-            for undo in undos:
-                undo.remove()
+        routed = self._routed(rows, partial(apart, groups=cut), groups=cut, training=training, seeds=seeds)
+        with kept_apart(self), routed as route:
+            yield route
 
     def recompute_contexts(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
         """Contexts for a checkpointed forward pass and for its recomputation, which may run in another thread."""
@@ -387,28 +390,8 @@ def _handles(row: Row) -> tuple[Handle, ...]:
     return (row,) if isinstance(row, Handle) else tuple(row)
 
 
-def _hooked(place: Place) -> str:
-    """The module that holds a place; projections of experts share theirs."""
-    name: str = getattr(place, "module", place.name)
-    return name
-
-
 def _forget_what_is_compiled() -> None:
     """Have a base that `torch.compile` has traced traced again: it looks at the hooks of that moment alone, and would
     pass over those that came later without a word."""
     if "torch._dynamo" in sys.modules:
         torch.compiler.reset()
-
-
-class Entered:
-    """A context in which `route` is the one in force; it may be entered again, should backward run twice."""
-
-    def __init__(self, variable: ContextVar[Route | None], route: Route | None) -> None:
-        self._variable, self._route = variable, route
-        self._tokens: list[Token[Route | None]] = []
-
-    def __enter__(self) -> None:
-        self._tokens.append(self._variable.set(self._route))
-
-    def __exit__(self, *exception: object) -> None:
-        self._variable.reset(self._tokens.pop())

@@ -96,8 +96,18 @@ class Expand(torch.autograd.Function):
         """Gradients of the base's output, the small product and the up factor."""
         z_NR, cast_OR = ctx.saved_tensors
         dz_NR = (dy_NO @ cast_OR) * ctx.scale if ctx.needs_input_grad[1] else None
-        dup_OR = (dy_NO.T @ (z_NR * ctx.scale)).to(ctx.dtype) if ctx.needs_input_grad[3] else None
-        return dy_NO, dz_NR, None, dup_OR, None
+        return (
+            dy_NO,
+            dz_NR,
+            None,
+            _turned(z_NR * ctx.scale, dy_NO, ctx.dtype) if ctx.needs_input_grad[3] else None,
+            None,
+        )
+
+
+def _turned(z_NR: Tensor, dy_NO: Tensor, dtype: torch.dtype) -> Tensor:
+    """dy^T z as (z^T dy)^T: a product with few rows takes a third of the time of one with few columns."""
+    return (z_NR.T @ dy_NO).T.to(dtype).contiguous()
 
 
 def shrink(

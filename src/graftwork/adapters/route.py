@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from math import ceil, prod
@@ -165,3 +166,17 @@ def apart(owners: Sequence[Owner], groups: Sequence[Group]) -> list[Segment]:
     """A segment for each group, also where neighbours have the same owner."""
     ends = list(accumulate(group.num_tokens for group in groups))
     return [Segment(start, end, owner) for start, end, owner in zip([0, *ends], ends, owners, strict=False)]
+
+
+class Entered:
+    """A context in which `route` is the one in force; it may be entered again, should backward run twice."""
+
+    def __init__(self, variable: ContextVar[Route | None], route: Route | None) -> None:
+        self._variable, self._route = variable, route
+        self._tokens: list[Token[Route | None]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(self._variable.set(self._route))
+
+    def __exit__(self, *exception: object) -> None:
+        self._variable.reset(self._tokens.pop())

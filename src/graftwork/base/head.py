@@ -88,7 +88,12 @@ def nats(split: Halves, tokens_BT: Tensor, is_target_BT: Tensor, positions_BT: T
     """
     predicting_BT = is_target_BT[:, 1:]  # the state at t predicts the token at t + 1
     hidden_NH = split.hidden_BTH(tokens_BT, positions_BT)[:, :-1][predicting_BT]
-    total: Tensor = _ChunkedNats.apply(hidden_NH, tokens_BT[:, 1:][predicting_BT], split)
+    return nats_of_states(split, hidden_NH, tokens_BT[:, 1:][predicting_BT])
+
+
+def nats_of_states(split: Halves, states_PH: Tensor, targets_P: Tensor) -> Tensor:
+    """As `nats`, of the states that predict a target and what they are to predict."""
+    total: Tensor = _ChunkedNats.apply(states_PH, targets_P, split)
     return total
 
 
@@ -97,14 +102,16 @@ def row_nats(split: Halves, tokens_BT: Tensor, is_target_BT: Tensor) -> Tensor:
     predicting_BT = is_target_BT[:, 1:]
     with torch.no_grad():
         hidden_NH = split.hidden_BTH(tokens_BT)[:, :-1][predicting_BT]
-        losses_N = torch.cat(
-            [
-                cross_entropy(_wide(split.logits_of(h)), t, reduction="none")
-                for h, t in _chunks(hidden_NH, tokens_BT[:, 1:][predicting_BT], split)
-            ]
-        )
+    losses_N = target_nats(split, hidden_NH, tokens_BT[:, 1:][predicting_BT])
     rows_N = predicting_BT.nonzero()[:, 0]
     return losses_N.new_zeros(tokens_BT.shape[0]).index_add_(0, rows_N, losses_N)
+
+
+@torch.no_grad()
+def target_nats(split: Halves, states_PH: Tensor, targets_P: Tensor) -> Tensor:
+    """As `nats_of_states`, for each target: nats_P, without gradients."""
+    chunks = _chunks(states_PH, targets_P, split)
+    return torch.cat([cross_entropy(_wide(split.logits_of(h)), t, reduction="none") for h, t in chunks])
 
 
 class _ChunkedNats(torch.autograd.Function):

@@ -14,10 +14,19 @@ if sys.byteorder != "little":  # digests are over little-endian bytes, as safete
 
 def digest_of_tensor(tensor: Tensor) -> str:
     """SHA-256, in hex, of a tensor's type, shape and bytes, wherever it lies."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    flat = whole(tensor).detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return digest_of_chunks([repr((str(tensor.dtype), tuple(tensor.shape))).encode(), flat.numpy().data])
 
 
 def digest_of_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """One digest for named tensors, whatever their order."""
     return digest({name: digest_of_tensor(tensor) for name, tensor in tensors})
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """`tensor`, or what its parts in several processes make together; then each of them must ask."""
+    if "torch.distributed.tensor" not in sys.modules:
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

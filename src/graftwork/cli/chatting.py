@@ -1,4 +1,4 @@
-"""`graftwork chat`: base and adapter answer the same line, side by side, in one batch."""
+"""`graftwork chat`: base and adapter, or base and tuned model, answer the same line, side by side."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,17 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graftwork.cli.opening import Opened, open_adapter
+from graftwork.cli.opening import Opened, OpenedModel, open_trained
 from graftwork.cli.reply import answer
 from graftwork.core.errors import SpecError
-from graftwork.serving.generate import answers
 
 
 def converse(
     adapter: Path, base: str | None, prompts: Sequence[str], *, system: str | None, max_new_tokens: int, as_json: bool
 ) -> None:
     """Answer `prompts`, or what is typed when there are none; `system` None is the one of the adapter's training."""
-    opened = open_adapter(adapter, base, None)
+    opened = open_trained(adapter, base, None)
     system = opened.system if system is None else system
     if prompts or as_json:
         lines = list(prompts) or [line.strip() for line in sys.stdin if line.strip()]
@@ -37,11 +36,11 @@ def converse(
             console.print(str(error), markup=False)
 
 
-def _reply(opened: Opened, line: str, system: str | None, max_new_tokens: int) -> dict[str, str]:
+def _reply(opened: Opened | OpenedModel, line: str, system: str | None, max_new_tokens: int) -> dict[str, str]:
     head = [{"role": "system", "content": system}] if system else []
     prompt = [*head, {"role": "user", "content": line}]
-    of_base, of_adapter = answers(opened.bank, [prompt, prompt], [None, opened.row], max_new_tokens=max_new_tokens)
-    return {"prompt": line, "base": of_base, "adapter": of_adapter}
+    (of_base,), (of_trained,) = opened.sides.answers([prompt], max_new_tokens=max_new_tokens)
+    return {"prompt": line, "base": of_base, "adapter" if isinstance(opened, Opened) else "tuned": of_trained}
 
 
 def _typed(console: Console) -> Iterator[str]:
@@ -62,7 +61,8 @@ def _show_all(replies: Sequence[dict[str, str]], console: Console) -> None:
 
 def _show(console: Console, reply: dict[str, str]) -> None:
     table = Table(title=escape(reply["prompt"]), title_justify="left", expand=True)
-    table.add_column("base", ratio=1, overflow="fold")
-    table.add_column("adapter", ratio=1, overflow="fold")
-    table.add_row(escape(reply["base"]), escape(reply["adapter"]))
+    said = {name: text for name, text in reply.items() if name != "prompt"}
+    for name in said:
+        table.add_column(name, ratio=1, overflow="fold")
+    table.add_row(*map(escape, said.values()))
     console.print(table)

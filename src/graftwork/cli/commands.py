@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from graftwork.cli import views
+from graftwork.cli.certifying import resume_certificate
 from graftwork.cli.privacy import privacy_app
 from graftwork.cli.reply import answer
+from graftwork.cli.together import isolation_certificate, together
 
 Recipe = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 AdapterFolder = Annotated[Path, typer.Argument(help="An adapter's folder, or the folder of a run.", show_default=False)]
@@ -16,6 +18,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes that prepare data. [default: as many as pay]")
 ]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes that share each step of training.")]
+ShardBase = Annotated[bool, typer.Option("--shard-base", help="Each process holds only a part of the base's layers.")]
 BaseRef = Annotated[
     str | None, typer.Option("--base", help="Another name for the same base. [default: the one on its card]")
 ]
@@ -25,28 +29,44 @@ Settings = Annotated[
 
 
 def run(
-    recipe: Recipe, out: Out = None, settings: Settings = None, workers: Workers = None, json: Json = False
+    recipe: Recipe,
+    out: Out = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    processes: Processes = 1,
+    shard_base: ShardBase = False,
+    json: Json = False,
 ) -> None:
     """Prepare, train and evaluate.
 
     Steps that are done and unchanged are not done again.
     """
     from graftwork.cli.watching import watched_run
+    from graftwork.pipeline.parallel import Parallel
 
-    result = watched_run(recipe, out, settings or [], "evaluate", workers=workers)
+    parallel = Parallel(processes=processes, shards_base=shard_base)
+    result = watched_run(recipe, out, settings or [], "evaluate", workers=workers, parallel=parallel)
     answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
 
 
 def train(
-    recipe: Recipe, out: Out = None, settings: Settings = None, workers: Workers = None, json: Json = False
+    recipe: Recipe,
+    out: Out = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    processes: Processes = 1,
+    shard_base: ShardBase = False,
+    json: Json = False,
 ) -> None:
     """Prepare and train, without evaluation.
 
     A killed training goes on from its last checkpoint.
     """
     from graftwork.cli.watching import watched_run
+    from graftwork.pipeline.parallel import Parallel
 
-    result = watched_run(recipe, out, settings or [], "train", workers=workers)
+    parallel = Parallel(processes=processes, shards_base=shard_base)
+    result = watched_run(recipe, out, settings or [], "train", workers=workers, parallel=parallel)
     answer(views.run_data(result), lambda console: views.show_run(console, result), as_json=json)
 
 
@@ -199,5 +219,8 @@ def add_to(app: typer.Typer) -> None:
     """Put every command into `app`, in the order in which a new user needs them."""
     for command in (demo, run, prepare, train, show, chat, export, merge, blend):
         app.command()(command)
+    app.command()(together)
+    app.command("resume-certificate")(resume_certificate)
+    app.command("isolation-certificate")(isolation_certificate)
     app.add_typer(privacy_app, name="privacy")
     app.command()(version)

@@ -2,8 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from graftwork.base.locate import PREFIX
 from graftwork.base.quantised import dequantise, scheme_of
 from graftwork.cli.opening import Opened, open_adapter
 from graftwork.core.errors import ConflictError, Problem, SpecError, WorkError, did_you_mean
-from graftwork.core.files import read_json, write_json
+from graftwork.core.files import arriving, read_json, write_json
 
 PROBE = (
     "The capital of France is Paris. Two plus three is five.",
@@ -70,7 +69,7 @@ def _export_peft(base: Base, adapter: Adapter, folder: Path, out: Path) -> dict[
     if config["peft_type"] == OWN:
         hint = "Merge it into its base, or serve it here."
         raise SpecError([Problem("adapter.method", config["method"], "a method that PEFT knows", hint)])
-    with _arriving(out) as work:
+    with arriving(out) as work:
         shutil.copyfile(folder / TENSORS, work / TENSORS)
         # other tools know no `bundled:` and no relative folder; they find the base where it lies
         write_json(work / FILE, {**config, "base_model_name_or_path": _for_others(base)})
@@ -132,7 +131,7 @@ def merge_adapter(
         told = {"quantised": scheme, "base_kl_nats": alone}
     _refuse_drift(shown, limit, dtype if scheme == "off" else scheme)
     dequantise(merged)
-    with _arriving(out) as work:
+    with arriving(out) as work:
         merged.save_pretrained(work)  # type: ignore[operator]
         opened.bank.base.chat.tokenizer.save_pretrained(work)
         if (wishes := opened.bank.base.folder / "generation_config.json").is_file():
@@ -173,14 +172,3 @@ def _refuse_drift(shown: MergeProof, limit: float, form: str) -> None:
 def _refuse_existing(out: Path) -> None:
     if out.exists():
         raise ConflictError(f"{out} is there already. Choose another name or move it away.")
-
-
-@contextmanager
-def _arriving(out: Path) -> Iterator[Path]:
-    """A folder that gets its name when all that belongs in it is there."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as work:
-        whole = Path(work) / "whole"
-        whole.mkdir()
-        yield whole
-        whole.rename(out)

@@ -26,7 +26,12 @@ def schema_text() -> str:
     A preset fills what a recipe leaves out, so only a few keys are required of a recipe's author.
     """
     told = RunSpec.model_json_schema()
-    told["required"] = [key for key in told["required"] if key != "adapter"]
+    told["required"] = [key for key in told["required"] if key not in ("adapter", "data")]
+    of_data, of_stage = told["$defs"]["DataSpec"], told["$defs"]["StageSpec"]
+    del of_data["required"]  # with stages, what one needs may stand in it or in what all share
+    of_stage["required"].remove("data")
+    told["if"] = {"not": {"required": ["stages"]}}
+    told["then"] = {"required": ["data"], "properties": {"data": {"required": ["train"]}}}
     return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 

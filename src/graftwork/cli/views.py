@@ -34,6 +34,7 @@ def show_run(console: Console, result: RunResult) -> None:
         show_places(console, result.steps["check"].summary)
     if "prepare" in result.steps:
         _show_data(console, result.steps["prepare"].summary, result.folder)
+    _show_stages(console, result)
     if "train" in result.steps:
         done = result.steps["train"]
         _show_trained(console, done.summary, done.seconds)
@@ -117,13 +118,35 @@ def _show_flow(console: Console, report: Mapping[str, Any]) -> None:
     console.print(table)
 
 
+def _show_stages(console: Console, result: RunResult) -> None:
+    """The stages before the last, a line each."""
+    for name, done in result.steps.items():
+        stage, _, step = name.removeprefix("stages/").partition("/")
+        if step == "train":
+            rows = result.steps[name.replace("/train", "/prepare")].summary["train"]["num_rows"]
+            told = f"{done.summary['num_steps']} steps on {count_text(rows)} rows in {seconds_text(done.seconds)}"
+            digest = done.summary["adapter_digest"][:16]
+            console.print(f"Stage {stage}: {told}; it left the adapter {digest}.", markup=False, soft_wrap=True)
+
+
 def _show_trained(console: Console, summary: Mapping[str, Any], seconds: float) -> None:
     memory = bytes_text(summary["peak_memory_bytes"])
     console.print(
         f"Trained {summary['num_steps']} steps in {seconds_text(seconds)}, peak memory {memory}.",
         soft_wrap=True,
     )
-    console.print(f"Adapter {summary['adapter_digest'][:16]}; the base's tensors are unchanged.", soft_wrap=True)
+    if "model_digest" in summary:
+        told = f"Model {summary['model_digest'][:16]}, tuned on a copy; the base's files are unchanged."
+    else:
+        told = f"Adapter {summary['adapter_digest'][:16]}; the base's tensors are unchanged."
+    console.print(told, soft_wrap=True)
+    if updates := summary.get("updates"):
+        console.print(
+            f"Largest singular value of the updates: {updates['largest_update']:.3g} at {updates['largest_update_at']},"
+            f" median {updates['median_update']:.3g}; median stable rank {updates['median_stable_rank']:.1f}.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:

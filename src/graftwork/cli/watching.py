@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,8 +21,10 @@ from rich.progress import (
 from graftwork.cli.threads import wait_as_the_machine_allows
 from graftwork.core.errors import Interrupted
 from graftwork.core.units import bytes_text, seconds_text
+from graftwork.pipeline.parallel import ONE, Parallel, seat_here
 from graftwork.pipeline.run import RunResult, Until, run
 from graftwork.training.report import StepReport
+from graftwork.training.stopping import Look
 
 LINE_EVERY_S = 15.0
 """Without a terminal, a line of progress this often instead of a bar."""
@@ -30,8 +33,8 @@ LINE_EVERY_S = 15.0
 class Terminal:
     """A watch that shows a run to a person, on standard error."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, quiet=quiet)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -46,6 +49,7 @@ class Terminal:
         self._task = self._progress.add_task("", visible=False, told="")
         self._stop = False
         self._total, self._began_s, self._first, self._line_s = 0, 0.0, 0, 0.0
+        self._held_out = ""
 
     def __enter__(self) -> "Terminal":
         self._before = {s: signal.signal(s, self._asked_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -85,7 +89,7 @@ class Terminal:
         """Move the bar; without a terminal, a line now and then."""
         memory = bytes_text(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
         speed = report.num_tokens / max(report.seconds, 1e-9)
-        told = f"loss {report.loss_nats:.3f}  {speed:,.0f} tokens/s  peak {memory}"
+        told = f"loss {report.loss_nats:.3f}{self._held_out}  {speed:,.0f} tokens/s  peak {memory}"
         self._progress.update(self._task, completed=report.step, told=told)
         now_s, last = time.monotonic(), report.step == self._total
         if self._progress.disable and (last or now_s - self._line_s >= LINE_EVERY_S):
@@ -93,6 +97,12 @@ class Terminal:
             per_step = (now_s - self._began_s) / (report.step - self._first)
             left = seconds_text(per_step * (self._total - report.step))
             self.say(f"step {report.step} of {self._total}  {told}  {left} left")
+
+    def looked(self, look: Look) -> None:
+        """The held-out loss beside the loss from now on; without a terminal, a line."""
+        self._held_out = f"  held out {look.adapter_nats:.3f} (base {look.base_nats:.3f})"
+        if self._progress.disable:
+            self.say(f"step {look.step} of {self._total}{self._held_out}{'  best so far' if look.is_best else ''}")
 
     def evaluating(self, label: str, done: int, total: int) -> None:
         """Move the bar of an evaluation."""
@@ -116,9 +126,25 @@ class Terminal:
 
 
 def watched_run(
-    recipe: Path, out: Path | None, settings: Sequence[str], until: Until, *, workers: int | None = None
+    recipe: Path,
+    out: Path | None,
+    settings: Sequence[str],
+    until: Until,
+    *,
+    workers: int | None = None,
+    parallel: Parallel = ONE,
 ) -> RunResult:
-    """Run the recipe at `recipe` before a person's eyes."""
+    """Run the recipe at `recipe` before a person's eyes.
+
+    Of several processes that a launcher started the first one speaks, and the others end here.
+    """
     wait_as_the_machine_allows()
-    with Terminal() as terminal:
-        return run(recipe, out=out, settings=settings, until=until, watch=terminal, workers=workers)
+    seat = seat_here()
+    speaks = seat is None or seat.rank == 0
+    with Terminal(quiet=not speaks) as terminal:
+        result = run(
+            recipe, out=out, settings=settings, until=until, watch=terminal, workers=workers, parallel=parallel
+        )
+    if not speaks:
+        raise typer.Exit
+    return result

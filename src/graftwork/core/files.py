@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from graftwork.core.errors import IntegrityError, NotFoundError
 
@@ -32,6 +33,17 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def arriving(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` to be filled, which gets its name when all that belongs in it is there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
+        whole = Path(work) / "whole"
+        whole.mkdir()
+        yield whole
+        whole.rename(folder)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -64,6 +64,11 @@ class Spec(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    @classmethod
+    def filled(cls, raw: Any) -> Any:
+        """Plain data with what is said in it only once put wherever it belongs, before it is read; usually as it is."""
+        return raw
+
 
 def parse(cls: type[S], raw: object) -> S:
     """Build a spec from decoded YAML, JSON or flags.
@@ -73,7 +78,7 @@ def parse(cls: type[S], raw: object) -> S:
             once each field is right by itself, also values that contradict each other.
     """
     try:  # through JSON, so that a list may fill a tuple
-        return cls.model_validate_json(json.dumps(plain_data(raw)))
+        return cls.model_validate_json(json.dumps(cls.filled(plain_data(raw))))
     except ValidationError as error:
         raise SpecError(p for detail in error.errors() for p in _in_words(cls, detail)) from error
 
@@ -172,11 +177,10 @@ def _spec_in(here: Any, key: str) -> type[Spec] | None:
 
 def _tagged(here: Any, tag: str) -> Any:
     """The member of the union `here` that pydantic calls `tag` in a location, or None."""
-    for own, option in _options(here):
-        is_spec = isinstance(option, type) and issubclass(option, Spec)
-        if own == tag or (is_spec and tag in _literals(option)):
-            return option
-    return None
+    options = _options(here)
+    called = [option for own, option in options if own == tag]
+    specs = [option for _, option in options if isinstance(option, type) and issubclass(option, Spec)]
+    return next((option for option in [*called, *(spec for spec in specs if tag in _literals(spec))]), None)
 
 
 def _literals(spec: type[Spec]) -> set[object]:

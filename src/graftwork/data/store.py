@@ -74,13 +74,17 @@ class StoreWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._tokens.close()
-        self._targets.close()
+        self.close()
         if kind is None:
             import numpy as np
 
             rows = np.frombuffer(self._rows, dtype="<i8") if self._rows else np.zeros(0, "<i8")
             np.save(files_of(self._name)[2], rows.reshape(-1, COLUMNS))
+
+    def close(self) -> None:
+        """Close its files; without an index yet they are no store."""
+        self._tokens.close()
+        self._targets.close()
 
     @property
     def lengths(self) -> list[int]:

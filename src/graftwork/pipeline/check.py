@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ from graftwork.core.errors import Problem, SpecError
 from graftwork.core.spec import plain
 from graftwork.pipeline.below import told_below
 from graftwork.pipeline.folder import Done
+from graftwork.pipeline.trackers import tracker_problems
+from graftwork.pipeline.training_problems import particular, training_problems
 from graftwork.pipeline.work import Work
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def check(work: Work) -> Done:
     began_s = time.monotonic()
     _refuse_unfit(work)
     inputs = {"base": work.fingerprint.digest, "adapter": dict(plain(work.spec.adapter)), **told_below(work)}
+    if asked := particular(work.spec.training):
+        inputs["training"] = asked
     if done := work.folder.still_done("check", inputs):
         return done
     return work.folder.record("check", inputs, [], trainable(work), began_s)
@@ -39,9 +42,12 @@ def trainable(work: Work) -> dict[str, Any]:
     from graftwork.adapters.asked import places_of
     from graftwork.base.load import facts_from_config
 
+    if work.spec.is_full:
+        return _all_trainable(work)
     facts = facts_from_config(work.base_folder)
     asked = places_of(work.spec.adapter, facts)
-    _refuse_cap_without_factors(work, asked.values())
+    if problems := list(training_problems(work.spec.training, asked.values())):
+        raise SpecError(problems)
     places = dict.fromkeys([*facts.places, *(here.place for here in asked.values())])
     roles = []
     for role in dict.fromkeys(place.role for place in places):
@@ -68,6 +74,8 @@ def rank_table(work: Work) -> dict[str, Any]:
     from graftwork.adapters.asked import places_of
     from graftwork.base.load import facts_from_config
 
+    if work.spec.is_full:
+        raise SpecError([Problem("adapter.method", "full", "a method with ranks", "Full tuning has none.")])
     asked = list(places_of(work.spec.adapter, facts_from_config(work.base_folder)).values())
     layers = []
     for layer in sorted({one.place.layer for one in asked}, key=lambda n: float("inf") if n is None else n):
@@ -91,7 +99,8 @@ def _refuse_unfit(work: Work) -> None:
     from graftwork.adapters.evolution import schedule_problems
 
     steps = work.spec.training.steps
-    problems = [] if steps is None else list(schedule_problems(work.spec.adapter, steps))
+    problems = [] if steps is None or work.spec.is_full else list(schedule_problems(work.spec.adapter, steps))
+    problems += tracker_problems(work.spec.trackers)
     try:
         _ = work.below
     except SpecError as error:
@@ -105,13 +114,24 @@ def _refuse_unfit(work: Work) -> None:
     raise SpecError(problems)
 
 
-def _refuse_cap_without_factors(work: Work, asked: Iterable[Asked]) -> None:
-    cap = work.spec.training.spectral_cap
-    shapes = [(one.method, one.method.shapes(one.spec, one.place)) for one in asked]
-    if cap is not None and not any(m.caps(name, shape) for m, found in shapes for name, shape in found.items()):
-        names = ", ".join(sorted({method.name for method, _ in shapes}))
-        hint = f"{names} has no matrices whose singular values could be held."
-        raise SpecError([Problem("training.spectral_cap", cap, "null", hint)])
+def _all_trainable(work: Work) -> dict[str, Any]:
+    """Full tuning: the linear layers role by role, and all other parameters together."""
+    from graftwork.base.load import facts_from_config
+    from graftwork.base.parameters import num_parameters
+
+    facts = facts_from_config(work.base_folder)
+    whole, outer = num_parameters(work.base_folder)
+    inner = [place for place in facts.places if place.role != "head"]
+    roles: list[dict[str, Any]] = []
+    for role in dict.fromkeys(place.role for place in inner):
+        sizes = [place.in_features * place.out_features for place in inner if place.role == role]
+        roles.append({"role": role, "num_layers": len(sizes), "ranks": {"whole": len(sizes)}, "num_params": sum(sizes)})
+    rest = whole - outer - sum(row["num_params"] for row in roles)
+    roles.append({"role": "norms, biases and others", "num_layers": 1, "ranks": {"whole": 1}, "num_params": rest})
+    trained = outer if work.spec.adapter.embeddings else 0
+    ranks = {"whole": 1} if trained else {}
+    roles.append({"role": "embeddings and head", "num_layers": 1, "ranks": ranks, "num_params": trained})
+    return {"roles": roles, "num_params": whole - outer + trained, "num_base_params": facts.num_params}
 
 
 def _num_params(here: Asked) -> int:

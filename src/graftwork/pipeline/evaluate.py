@@ -1,6 +1,7 @@
 """Step `evaluate`: base and adapter on the held-out records, side by side in the same batches.
 
-An adapter answers on all that it stands on; the loss of those alone is told too.
+An adapter answers on all that it stands on; the loss of those alone is told too. A model that was tuned whole is put
+beside its base, each in a pass of its own.
 """
 
 from __future__ import annotations
@@ -8,12 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
-from graftwork.adapters.bank import AdapterBank, Handle
 from graftwork.core.files import write_json
 from graftwork.core.spec import plain
 from graftwork.data.encode import Encoded
@@ -25,14 +23,10 @@ from graftwork.evaluation.held_out import target_loss
 from graftwork.pipeline.below import told_below
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.prepare import EVALUATION
-from graftwork.pipeline.train import ADAPTER
+from graftwork.pipeline.sides import Sides, sides_of
 from graftwork.pipeline.work import Work, prepared_records, prepared_tokens
-from graftwork.serving.generate import answers
 
 RESULT = "evaluation.json"
-Stack = tuple[Handle, ...]
-"""The adapter, behind all that it stands on."""
-
 SHOWN = 8
 """Records whose answers are kept in full, from the first."""
 
@@ -46,7 +40,7 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
         "dtype": spec.dtype,
         "attention": spec.attention,
         **({} if spec.quantised == "off" else {"quantised": spec.quantised}),
-        "adapter": trained.summary["adapter_digest"],
+        "adapter": trained.summary["model_digest" if spec.is_full else "adapter_digest"],
         "data": [prepared.outputs[name] for name in (EVALUATION, "data/evaluation.tokens", "data/evaluation.targets")],
         "evaluation": dict(plain(spec.evaluation)),
         **told_below(work),
@@ -54,17 +48,15 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
     if done := work.folder.still_done("evaluate", inputs):
         work.watch.say("evaluate: done already")
         return done
-    bank = AdapterBank(work.base)
-    row = bank.load_standing(work.folder.path / ADAPTER)
+    sides = sides_of(work)
     records, passed_over = _answerable(work)
     encoded = prepared_tokens(work, "evaluation", prepared.summary)
     result = {
-        "loss": _losses(work, bank, row, encoded),
+        "loss": _losses(work, sides, encoded),
         "passed_over": dict(passed_over),
-        **(_answers(work, bank, row, records) if len(records) >= FEWEST else {}),
+        **(_answers(work, sides, records) if len(records) >= FEWEST else {}),
     }
-    for handle in row:
-        bank.remove(handle)
+    sides.close()
     write_json(work.folder.path / RESULT, result)
     return work.folder.record("evaluate", inputs, [RESULT], result, began_s)
 
@@ -94,46 +86,42 @@ def _cannot_be_answered(work: Work, record: Record) -> str:
     return ""
 
 
-def _losses(work: Work, bank: AdapterBank, row: Stack, encoded: Sequence[Encoded]) -> dict[str, Any]:
-    split, size = work.base.halves, work.spec.evaluation.batch_size
+def _losses(work: Work, sides: Sides, encoded: Sequence[Encoded]) -> dict[str, Any]:
+    size = work.spec.evaluation.batch_size
     work.watch.evaluating("held-out loss", 0, len(encoded))
     measured = []
-    owners = (None, row[:-1], row) if len(row) > 1 else (None, row)
-    for owner in owners:
-        loss = target_loss(split, encoded, partial(_all_by, bank, owner), batch_size=size, device=work.base.device)
-        measured.append(loss)
+    asked = [side for side in (sides.base, sides.below, sides.trained) if side is not None]
+    for side in asked:
+        base = side.bank.base
+        measured.append(target_loss(base.halves, encoded, side.routed, batch_size=size, device=base.device))
         work.stop_if_asked("trained, evaluation begun")
-        work.watch.evaluating("held-out loss", len(measured) * len(encoded) // len(owners), len(encoded))
-    base, *below, adapter = measured
+        work.watch.evaluating("held-out loss", len(measured) * len(encoded) // len(asked), len(encoded))
+    of_base, *below, adapter = measured
     return {
         "unit": "nats per target token",
         "num_records": len(encoded),
-        "base": asdict(base),
+        "base": asdict(of_base),
         **({"below": asdict(below[0])} if below else {}),
         "adapter": asdict(adapter),
-        "change_frac": adapter.mean / base.mean - 1,
+        "change_frac": adapter.mean / of_base.mean - 1,
     }
 
 
-def _all_by(bank: AdapterBank, owner: Stack | None, num_rows: int) -> AbstractContextManager[object]:
-    return bank.route([owner] * num_rows)
-
-
-def _answers(work: Work, bank: AdapterBank, row: Stack, records: Sequence[Record]) -> dict[str, Any]:
+def _answers(work: Work, sides: Sides, records: Sequence[Record]) -> dict[str, Any]:
     spec = work.spec.evaluation
     asked = list(records)
-    said: dict[Stack | None, list[str]] = {None: [], row: []}
+    by_base: list[str] = []
+    by_adapter: list[str] = []
     for at in range(0, len(asked), spec.batch_size):
         work.watch.evaluating("answers", at, len(asked))
         prompts = [record.prompt for record in asked[at : at + spec.batch_size]]
-        rows = [None] * len(prompts) + [row] * len(prompts)
-        both = answers(bank, [*prompts, *prompts], rows, max_new_tokens=spec.max_new_tokens)
-        said[None] += both[: len(prompts)]
-        said[row] += both[len(prompts) :]
+        more = sides.answers(prompts, max_new_tokens=spec.max_new_tokens)
+        by_base += more[0]
+        by_adapter += more[1]
         work.stop_if_asked("trained, evaluation begun")
     work.watch.evaluating("answers", len(asked), len(asked))
-    base, of_base = exact_answers(asked, said[None])
-    adapter, of_adapter = exact_answers(asked, said[row])
+    base, of_base = exact_answers(asked, by_base)
+    adapter, of_adapter = exact_answers(asked, by_adapter)
     pairs = list(zip(of_base, of_adapter, strict=True))
     return {
         "exact_answers": {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +19,9 @@ from graftwork.core.files import read_json, write_json, write_text
 STATE = "run.json"
 FORMAT = 1
 LOCK = ".lock"
+HALF_WRITTEN = re.compile(r"\.(?:(?P<file>.+)\.|(?:adapter|model)-)[a-z0-9_]{8}")
+"""What a process that was killed leaves of a file, or of a folder with an adapter or a model, that it was writing."""
+FIRST_WRITTEN = (STATE, "recipe.yaml", "metrics.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,13 +61,19 @@ class RunFolder:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise ConflictError(f"{self.path}: another process works in this run's folder. Wait for it.") from error
-        found = sorted(p.name for p in self.path.iterdir() if p.name != LOCK)
+        torn = [half for folder in (self.path, self.path / "data") for half in half_written(folder)]
+        found = sorted(p.name for p in self.path.iterdir() if p.name != LOCK and p not in torn)
         if found and STATE not in found:
             self._lock.release()
             raise ConflictError(
                 f"{self.path} is no run's folder: it holds {found[0]} and no {STATE}. A run would replace what lies "
                 "there; give a new folder, or an empty one."
             )
+        for half in torn:
+            if half.is_dir():
+                shutil.rmtree(half)
+            else:
+                half.unlink()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -134,6 +145,18 @@ class RunFolder:
         kept.parent.mkdir(parents=True, exist_ok=True)
         path.rename(kept)
         return kept
+
+
+def half_written(folder: Path) -> list[Path]:
+    """What killed processes left in `folder` of what they were writing; nobody reads it. None of anybody else's."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if (told := HALF_WRITTEN.fullmatch(path.name)) is None:
+            continue
+        name = told["file"]
+        if name is None or name in FIRST_WRITTEN or (folder / name).exists():
+            found.append(path)
+    return found
 
 
 def _done(step: Mapping[str, Any]) -> Done:

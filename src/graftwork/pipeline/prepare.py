@@ -23,7 +23,7 @@ TRAIN, EVALUATION = "data/train.jsonl", "data/evaluation.jsonl"
 REPORT, PAGE = "data/report.json", "data/report.html"
 QUARANTINE, VAULT, SPOOL = "data/quarantine.jsonl", "data/pseudonyms.vault", "data/.spool"
 PREVIEW = "data/preview.html"
-LATER = ("adapter", "evaluation.json")
+LATER = ("adapter", "model", "evaluation.json")
 """What later steps made from the data."""
 
 

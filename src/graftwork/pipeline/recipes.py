@@ -14,6 +14,7 @@ from graftwork.core.recipe import mapping_of, overlaid, read_recipe, text_of, wi
 from graftwork.core.spec import parse, plain, plain_data
 from graftwork.data.source_spec import HUB
 from graftwork.pipeline.spec import PresetName, RunSpec
+from graftwork.pipeline.stage_spec import as_written, is_staged, unused, whole_stages
 
 HEADER = (
     "# The effective recipe: every value that holds, preset included. Feed it back and the same run is asked for.\n"
@@ -48,7 +49,31 @@ def requested(raw: Mapping[str, Any]) -> RunSpec:
         hint = did_you_mean(str(name), get_args(PresetName))
         unknown = [Problem("preset", name, f"one of {', '.join(get_args(PresetName))}", hint)]
         raise SpecError([*unknown, *_problems({**overlaid(preset("no-regret"), raw), "preset": "no-regret"})])
-    return parse(RunSpec, overlaid({**preset(name), "preset": name}, raw))
+    whole = overlaid({**preset(name), "preset": name}, raw)
+    problems = _borrowed_rate(raw, whole)
+    if is_staged(raw):
+        problems += unused(raw)
+        whole = whole_stages(whole)
+    try:
+        spec = parse(RunSpec, whole)
+    except SpecError as error:
+        told = as_written(error.problems, raw) if is_staged(raw) else error.problems
+        raise SpecError([*told, *problems]) from error
+    if problems:
+        raise SpecError(problems)
+    return spec
+
+
+def _borrowed_rate(raw: Mapping[str, Any], whole: Mapping[str, Any]) -> list[Problem]:
+    """Full tuning at a rate that a preset gives for adapters: about ten times too high for it."""
+    tuned, training = raw.get("adapter"), raw.get("training", {})
+    if not (isinstance(tuned, Mapping) and tuned.get("method") == "full" and isinstance(training, Mapping)):
+        return []
+    if "learning_rate" in training:
+        return []
+    rate = whole["training"]["learning_rate"]
+    hint = "The preset's is for adapters, ten times too high for all weights. 1e-5 to 1e-4 are usual."
+    return [Problem("training.learning_rate", rate, "a rate of the recipe's own with adapter.method: full", hint)]
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -95,17 +120,30 @@ def with_paths(whole: Mapping[str, Any], changed: Callable[[str, str], str]) -> 
     Their whole paths are in the effective recipe and not in its digest.
     """
     named = {key: changed(key, whole[key]) for key in ("base", "on") if isinstance(whole.get(key), str)}
-    data = whole.get("data")
+    told = {**whole, **named}
+    if "data" in whole:
+        told["data"] = _data_with_paths("data", whole["data"], changed)
+    if is_staged(whole):
+        told["stages"] = [
+            {**stage, "data": _data_with_paths(f"stages[{i}].data", stage["data"], changed)}
+            if isinstance(stage, dict) and "data" in stage
+            else stage
+            for i, stage in enumerate(whole["stages"])
+        ]
+    return told
+
+
+def _data_with_paths(where: str, data: Any, changed: Callable[[str, str], str]) -> Any:
     if not isinstance(data, dict):
-        return {**whole, **named}
+        return data
     told = dict(data)
     for key in ("train", "evaluation"):
         if key in data:
-            told[key] = _with_paths(f"data.{key}", data[key], changed)
+            told[key] = _with_paths(f"{where}.{key}", data[key], changed)
     privacy = data.get("privacy")
     if isinstance(privacy, dict) and isinstance(privacy.get("key_file"), str):
-        told["privacy"] = {**privacy, "key_file": changed("data.privacy.key_file", privacy["key_file"])}
-    return {**whole, **named, "data": told}
+        told["privacy"] = {**privacy, "key_file": changed(f"{where}.privacy.key_file", privacy["key_file"])}
+    return told
 
 
 def _with_paths(where: str, source: Any, changed: Callable[[str, str], str]) -> Any:

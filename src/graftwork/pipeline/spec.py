@@ -1,14 +1,26 @@
 """The whole request: what a recipe says. No torch."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, Tag, field_validator, model_serializer, model_validator
 
 from graftwork.adapters.wanted import AdapterSpec
 from graftwork.base.facts import Quantised
+from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.core.spec import Spec
 from graftwork.data.spec import DataSpec
+from graftwork.pipeline.full_problems import full_problems
+from graftwork.pipeline.stage_problems import stage_problems
+from graftwork.pipeline.stage_spec import PARTS, StageSpec, with_last
+from graftwork.pipeline.trackers import TRACKERS
+from graftwork.training.full_spec import FullSpec
 from graftwork.training.spec import TrainSpec
+
+if TYPE_CHECKING:
+    TuneSpec = Any
+else:
+    _one_adapter, _by_method = get_args(AdapterSpec)
+    TuneSpec = Annotated[Union[(*get_args(_one_adapter), Annotated[FullSpec, Tag("full")])], _by_method]
 
 PresetName = Literal["regulated", "no-regret", "rl", "light"]
 
@@ -50,8 +62,11 @@ class RunSpec(Spec):
     data: DataSpec
     """Where records come from."""
 
-    adapter: AdapterSpec
-    """The method and its settings."""
+    adapter: TuneSpec
+    """The method and its settings; full trains the base itself, on a copy."""
+
+    stages: tuple[StageSpec, ...] = Field(default=(), max_length=16, exclude_if=lambda stages: not stages)
+    """Trainings of the same adapter one after another, each with what differs from data and training. None is usual."""
 
     on: str | None = Field(default=None, min_length=1, exclude_if=lambda on: on is None)
     """A finished adapter that this one is trained on top of: the folder of a run or of an adapter; none is usual."""
@@ -61,3 +76,44 @@ class RunSpec(Spec):
 
     evaluation: EvaluationSpec = EvaluationSpec()
     """How base and adapter are compared."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the base itself is trained, and no adapter."""
+        return isinstance(self.adapter, FullSpec)
+
+    @classmethod
+    def filled(cls, raw: Any) -> Any:
+        """With stages, data and training are those of the last one."""
+        return with_last(raw) if isinstance(raw, dict) else raw
+
+    @model_serializer(mode="wrap")
+    def _each_once(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = whole(self)
+        return {key: value for key, value in told.items() if not (self.stages and key in PARTS)}
+
+    @model_validator(mode="after")
+    def _fits_its_stages(self) -> "RunSpec":
+        if self.stages and (problems := list(stage_problems(self))):
+            raise SpecError(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_full_tuning(self) -> "RunSpec":
+        if self.is_full and (problems := list(full_problems(self))):
+            raise SpecError(problems)
+        return self
+
+    trackers: tuple[str, ...] = Field(default=(), exclude_if=lambda trackers: not trackers)
+    """Other tools that show the training too: tensorboard, mlflow. None is usual; metrics are kept in any case."""
+
+    @field_validator("trackers")
+    @classmethod
+    def _are_known(cls, trackers: tuple[str, ...]) -> tuple[str, ...]:
+        known = f"one of {', '.join(TRACKERS)}"
+        problems = [Problem("", name, known, did_you_mean(name, TRACKERS)) for name in trackers if name not in TRACKERS]
+        if len(set(trackers)) < len(trackers):
+            problems.append(Problem("", list(trackers), "each tracker once"))
+        if problems:
+            raise SpecError(problems)
+        return trackers

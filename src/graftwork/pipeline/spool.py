@@ -46,6 +46,7 @@ class Spool:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._store.close()
         self._lines.close()
         self._quarantine.close()
         shutil.rmtree(self._folder, ignore_errors=True)

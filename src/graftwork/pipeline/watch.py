@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from graftwork.training.report import StepReport
+from graftwork.training.stopping import Look
 
 
 class Watch(Protocol):
@@ -19,6 +20,9 @@ class Watch(Protocol):
 
     def step(self, report: StepReport) -> None:
         """A step is done."""
+
+    def looked(self, look: Look) -> None:
+        """The held-out loss was looked at while training."""
 
     def evaluating(self, label: str, done: int, total: int) -> None:
         """Evaluation: `done` of `total` records."""
@@ -40,6 +44,9 @@ class Quiet:
         """Nothing."""
 
     def step(self, report: StepReport) -> None:
+        """Nothing."""
+
+    def looked(self, look: Look) -> None:
         """Nothing."""
 
     def evaluating(self, label: str, done: int, total: int) -> None:

@@ -19,6 +19,7 @@ from graftwork.data.sources.hub import at_commit
 from graftwork.data.store import TokenStore
 from graftwork.data.written import record_from
 from graftwork.pipeline.below import found_below, positions_below
+from graftwork.pipeline.crew import SOLO, Crew
 from graftwork.pipeline.folder import RunFolder
 from graftwork.pipeline.spec import RunSpec
 
@@ -35,6 +36,8 @@ class Work:
 
     Attributes:
         workers: processes that prepare data; None for as many as pay. The result is the same for any number.
+        crew: who does the heavy steps; the result is the same for any.
+        at_hand: the base as the request wants it, if whoever asks has it in memory; it is loaded otherwise.
     """
 
     spec: RunSpec
@@ -42,6 +45,8 @@ class Work:
     watch: Watch
     device: str = "cpu"
     workers: int | None = None
+    crew: Crew = SOLO
+    at_hand: Base | None = None
 
     def stop_if_asked(self, done: str) -> None:
         """Raise Interrupted when whoever watches wants the run to stop; `done` says how far it is."""
@@ -102,23 +107,37 @@ class Work:
         """What identifies the base."""
         return fingerprint(self.base_folder)
 
+    @property
+    def in_memory(self) -> Base | None:
+        """The base, if it is in memory already."""
+        found: Base | None = vars(self).get("base", self.at_hand)
+        return found
+
     @cached_property
     def base(self) -> Base:
         """The base in memory."""
         from graftwork.base.load import load_base
 
         spec = self.spec
+        if self.at_hand is not None and self.at_hand.fingerprint == self.fingerprint:
+            return self.at_hand
         bits = "" if spec.quantised == "off" else f", {spec.quantised}"
         self.watch.say(f"loading {spec.base} ({spec.dtype}{bits})")
         loaded = load_base(
             str(self.base_folder),
             dtype=spec.dtype,
-            device=self.device,
+            device="cpu" if self.crew.shards else self.device,
             attention=spec.attention,
             quantised=spec.quantised,
         )
         if loaded.fingerprint != self.fingerprint:
             raise IntegrityError(f"{self.base_folder} changed while it was being read.")
+        if self.crew.shards:
+            import torch
+
+            from graftwork.base.sharded import shard
+
+            shard(loaded.model, torch.device(self.device))
         return loaded.called(spec.base)
 
 

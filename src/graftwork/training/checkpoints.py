@@ -1,30 +1,37 @@
-"""Checkpoints: everything a run needs to go on, in one checksummed file that is there whole or not at all."""
+"""Checkpoints: everything a run needs to go on; the newest are kept, and the best one as long as it is the best.
 
-import json
+After each save the newest `keep` and the one of `best_step` are there, all else is dropped. Which one is the best is
+told in the checkpoint itself, so state and verdict are written, or lost, together.
+"""
+
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from graftwork.base.load import first_line
-from graftwork.base.tensors import digest_of_tensors
-from graftwork.core.digests import digest
-from graftwork.core.files import write_bytes
+from graftwork.core.errors import CapacityError, IntegrityError, WorkError
+from graftwork.core.units import bytes_text
+from graftwork.training.checkpoint_file import (
+    UNREADABLE,
+    Skipped,
+    checkpoints_in,
+    clear_torn,
+    path_of,
+    read_checkpoint,
+    read_told,
+    skipped,
+    write_checkpoint,
+)
 
 KEPT = 2
 """Checkpoints kept, newest first: one more than needed, should the newest be damaged."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Skipped:
-    """A checkpoint that cannot be used, and why."""
-
-    path: Path
-    reason: str
+TOLD_BYTES = 256
+"""About what a file says of each tensor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +51,25 @@ ALONE = Beside()
 """Nothing beside what is trained."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keeping:
+    """What is kept of the checkpoints before, and what this one says beside its tensors.
+
+    Attributes:
+        newest: so many of the newest stay, this one included.
+        best_step: the step whose state is the best so far; its checkpoint stays too. None when nobody judges.
+        noted: plain data that whoever trains wants back when the run goes on, by name.
+    """
+
+    newest: int = KEPT
+    best_step: int | None = None
+    noted: Mapping[str, Any] = field(default_factory=dict)
+
+
+UNJUDGED = Keeping()
+"""The newest, and no state is said to be the best."""
+
+
 def save_checkpoint(
     folder: Path,
     *,
@@ -52,19 +78,22 @@ def save_checkpoint(
     params: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     beside: Beside = ALONE,
+    keeping: Keeping = UNJUDGED,
 ) -> Path:
-    """Write the state after `step` steps of the job with digest `job`, and drop the oldest beyond KEPT."""
+    """Write the state after `step` steps of the job with digest `job`, and drop older ones that need not be kept.
+
+    Raises:
+        WorkError: the disk is full, or the folder cannot be written; the checkpoints before are as they were.
+    """
     named = {f"param/{name}": tensor for name, tensor in (params | beside.kept).items()}
     named |= {_evolution(p, name): tensor for p, state in beside.states.items() for name, tensor in state.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     for name, tensor in params.items():
         for key, value in optimizer.state[tensor].items():
             tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    state = {"format": 1, "step": step, "job": job, "digest": _digest(tensors, step, job)}
-    path = folder / f"step-{step:08d}.safetensors"
-    write_bytes(path, save(tensors, metadata={"graftwork": json.dumps(state)}))
-    for old in sorted(p for p in folder.glob("step-*.safetensors") if p < path)[: -(KEPT - 1)]:
-        old.unlink()
+    path = path_of(folder, step)
+    write_checkpoint(path, tensors, {"step": step, "job": job, **_said(keeping)})
+    _drop_older(path, keeping)
     return path
 
 
@@ -81,32 +110,96 @@ def restore_newest(
     Returns:
         Steps done (0 when no checkpoint is whole), and the newer ones that had to be passed over.
     """
-    skipped = []
-    for torn in folder.glob(".step-*"):  # what a killed process was writing when it died
-        torn.unlink()
-    for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
+    passed = []
+    clear_torn(folder)
+    for path in reversed(checkpoints_in(folder)):
         try:
-            step, tensors = _read(path, job)
+            told, tensors = read_checkpoint(path, job)
             _refuse_what_does_not_fit(tensors, params, beside)
             _put(tensors, params, optimizer, beside)
-        except (SafetensorError, ValueError, OSError) as error:
-            skipped.append(Skipped(path=path, reason=first_line(error)))
+        except UNREADABLE as error:
+            passed.append(skipped(path, error))
             continue
-        return step, skipped
-    return 0, skipped
+        return told["step"], passed
+    return 0, passed
 
 
-def _read(path: Path, job: str) -> tuple[int, dict[str, Tensor]]:
-    with safe_open(path, "pt") as file:
-        state = json.loads((file.metadata() or {}).get("graftwork", "null"))
-        if not isinstance(state, dict) or not state.keys() >= {"step", "job", "digest"}:
-            raise ValueError("it is no checkpoint of ours")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-    if state["job"] != job:
-        raise ValueError(f"it belongs to another job ({str(state['job'])[:12]})")
-    if _digest(tensors, state["step"], job) != state["digest"]:
-        raise ValueError("its bytes are not the ones that were written")
-    return state["step"], tensors
+def restore_step(
+    folder: Path,
+    step: int,
+    *,
+    job: str,
+    params: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    beside: Beside = ALONE,
+) -> None:
+    """Put the checkpoint of `step`, the best one say, into `params`, `optimizer` and what lies beside them.
+
+    Raises:
+        IntegrityError: it is not there, or not whole; nothing is changed then.
+    """
+    path = path_of(folder, step)
+    try:
+        _, tensors = read_checkpoint(path, job)
+        _refuse_what_does_not_fit(tensors, params, beside)
+    except UNREADABLE as error:
+        raise IntegrityError(f"{path} cannot be used: {skipped(path, error).reason}") from error
+    _put(tensors, params, optimizer, beside)
+
+
+def said_at(folder: Path, step: int) -> Keeping:
+    """What the checkpoint of `step`, which has just been restored, says beside its tensors; nothing at step 0."""
+    if step == 0:
+        return UNJUDGED
+    told = read_told(path_of(folder, step))
+    return Keeping(best_step=told.get("best_step"), noted=told.get("noted", {}))
+
+
+def refuse_unwritable(folder: Path, params: Mapping[str, Tensor], beside: Beside = ALONE) -> None:
+    """Refuse a place where no checkpoint could be written, before a step is spent on one.
+
+    Raises:
+        WorkError: the folder cannot be written.
+        CapacityError: less room is left there than one checkpoint takes.
+    """
+    probe = folder / ".step-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_torn(folder)
+        probe.write_bytes(b"whether a checkpoint can be written here")
+        probe.unlink()
+    except OSError as error:
+        why = f"no checkpoint could be written to {folder}: {error.strerror or error}"
+        raise WorkError(
+            f"{why}. Nothing was trained; give another folder with --out, or make this one writable."
+        ) from error
+    needed, free = checkpoint_bytes(params, beside), shutil.disk_usage(folder).free
+    if free < needed:
+        raise CapacityError(
+            f"a checkpoint takes {bytes_text(needed)}, and {folder} has room for {bytes_text(free)}. "
+            "Nothing was trained; make room there, or give another folder with --out."
+        )
+
+
+def checkpoint_bytes(params: Mapping[str, Tensor], beside: Beside = ALONE) -> int:
+    """Bytes of one checkpoint file, or few more: what is trained with Adam's two moments, and what lies beside it."""
+    states = [tensor for state in beside.states.values() for tensor in state.values()]
+    tensors = [*beside.kept.values(), *states, *3 * list(params.values())]
+    return sum(tensor.nbytes + TOLD_BYTES for tensor in tensors)
+
+
+def _said(keeping: Keeping) -> dict[str, Any]:
+    """Nothing of what nobody said, so that such a file reads the same as ever."""
+    best = {} if keeping.best_step is None else {"best_step": keeping.best_step}
+    return {**best, **({"noted": dict(keeping.noted)} if keeping.noted else {})}
+
+
+def _drop_older(path: Path, keeping: Keeping) -> None:
+    older = [p for p in checkpoints_in(path.parent) if p < path]
+    best = None if keeping.best_step is None else path_of(path.parent, keeping.best_step)
+    for old in older[: max(0, len(older) - (keeping.newest - 1))]:
+        if old != best:
+            old.unlink()
 
 
 def _refuse_what_does_not_fit(tensors: Mapping[str, Tensor], params: dict[str, Tensor], beside: Beside) -> None:
@@ -145,7 +238,3 @@ def _evolution(part: str, name: str) -> str:
 def _state_of(name: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     for key in ("step", "exp_avg", "exp_avg_sq"):
         yield key, tensors[f"optimizer/{key}/{name}"]
-
-
-def _digest(tensors: Mapping[str, Tensor], step: int, job: str) -> str:
-    return digest({"step": step, "job": job, "tensors": digest_of_tensors(tensors.items())})

@@ -64,12 +64,16 @@ def finished(adapter: Adapter, parts: Iterable[Evolving]) -> Adapter:
     return Adapter(spec=adapter.spec, placed=kept)
 
 
-def beside_of(adapter: Adapter, parts: Iterable[Evolving]) -> Beside:
-    """What a checkpoint holds beside what the optimizer trains."""
+def beside_of(adapter: Adapter, parts: Iterable[Evolving], also: Mapping[str, State] | None = None) -> Beside:
+    """What a checkpoint holds beside what the optimizer trains.
+
+    Args:
+        also: what others remember from step to step, by names that are no numbers.
+    """
     trained = dict(adapter.trained())
     return Beside(
         kept={name: tensor for name, tensor in adapter.tensors() if name not in trained},
-        states={str(part.part): part.state for part in parts},
+        states={**{str(part.part): part.state for part in parts}, **(also or {})},
     )
 
 

@@ -1,154 +1,153 @@
-"""The loop: optimizer steps over one adapter on a frozen base. Yields reports; writes nothing."""
+"""The loop: optimizer steps over one adapter, or over several at once. Yields reports; writes nothing.
+
+Jobs that are trained together go through the same forward passes, a micro-batch of each at a time. Everything else of a
+step - normalisation, penalties, clipping, the optimizer, what happens between steps - is each job's own, so each ends
+with the bits that it would have alone, however many steps the others take.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import count, zip_longest
 from math import isfinite
-from typing import TYPE_CHECKING
 
-import torch
 from torch.nn.utils import clip_grad_norm_
 
 from graftwork.adapters.evolution import Moment
-from graftwork.base.head import Halves, nats
-from graftwork.core.errors import CapacityError, WorkError
-from graftwork.data.batches import Mixture, micro_batches, step_indices
-from graftwork.data.collate import Batch, collate, collate_packed
-from graftwork.data.packs import packs
-from graftwork.training.evolving import Evolving, advance, penalty_of
+from graftwork.core.errors import WorkError
+from graftwork.training.averaging import take_in
+from graftwork.training.evolving import advance, penalty_of
+from graftwork.training.job import TrainJob
+from graftwork.training.optimizers import set_rate
+from graftwork.training.passes import Part, Step, accumulated, step_of
+from graftwork.training.regularise import add_l2
 from graftwork.training.report import StepReport
+from graftwork.training.scaling import grow, unscale
 from graftwork.training.schedule import rate_factor
-from graftwork.training.spectral import hold_below
+from graftwork.training.spectral import factors_of, hold_below
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from graftwork.adapters.bank import AdapterBank, Handle
-    from graftwork.data.encode import Encoded
-    from graftwork.training.spec import TrainSpec
+Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainJob:
-    """One adapter's training.
-
-    Attributes:
-        params: the adapter's tensors by name, leaves that ask for gradients.
-        records: what it learns from.
-        lengths: tokens of each record.
-        mixture: how often each source is seen.
-        first_step: steps already done.
-        evolving: what happens to the adapter between steps.
-        below: what it stands on, the lowest first; not trained.
-    """
-
-    bank: AdapterBank
-    handle: Handle
-    split: Halves
-    params: dict[str, Tensor]
-    optimizer: torch.optim.Optimizer
-    records: Sequence[Encoded]
-    lengths: Sequence[int]
-    mixture: Mixture
-    spec: TrainSpec
-    num_steps: int
-    first_step: int = 0
-    evolving: tuple[Evolving, ...] = ()
-    below: tuple[Handle, ...] = ()
-
-
-def optimizer_for(params: dict[str, Tensor], spec: TrainSpec) -> torch.optim.AdamW:
-    """AdamW over `params`, in their order."""
-    told = spec.optimizer
-    return torch.optim.AdamW(
-        list(params.values()),
-        lr=spec.learning_rate,
-        betas=(told.beta1, told.beta2),
-        eps=told.eps,
-        weight_decay=told.weight_decay,
-        fused=True,
-    )
-
-
-def train(job: TrainJob, clock: Callable[[], float]) -> Iterator[StepReport]:
+def train(job: TrainJob, clock: Clock) -> Iterator[StepReport]:
     """Do the steps that are left, and yield what happened at each.
 
     Raises:
         WorkError: a loss or gradient is not finite; names the step and its records. The adapter is as it was before.
     """
-    for step in range(job.first_step, job.num_steps):
-        began_s = clock()
-        indices = step_indices(step, mixture=job.mixture, per_step=job.spec.records_per_step, seed=job.spec.seed)
-        batches = [batch.to(job.bank.base.device) for batch in _batches(job, indices)]
-        num_targets = sum(batch.num_targets for batch in batches)
-        loss = sum(_accumulate(job, batch, num_targets, (step, i)) for i, batch in enumerate(batches))
-        penalty = _penalised(job)
-        grad_norm = _clipped(job)
-        if not (isfinite(loss) and isfinite(grad_norm)):
-            job.optimizer.zero_grad(set_to_none=True)
-            raise WorkError(_not_finite(job, step, indices, loss, grad_norm))
-        rate = job.spec.learning_rate * rate_factor(job.spec.schedule, step, job.num_steps)
-        _update(job, rate, Moment(step=step + 1, num_steps=job.num_steps))
-        cap = job.spec.spectral_cap
-        yield StepReport(
-            step=step + 1,
-            loss_nats=loss,
-            penalty=penalty,
-            grad_norm=grad_norm,
-            learning_rate=rate,
-            num_targets=num_targets,
-            num_tokens=sum(batch.num_tokens for batch in batches),
-            seconds=clock() - began_s,
-            max_singular_value=hold_below(_factors(job), cap) if cap is not None else None,
-        )
+    for number in range(job.first_step, job.num_steps):
+        yield _stepped_alone(job, number, clock)
 
 
-def _batches(job: TrainJob, indices: list[int]) -> list[Batch]:
-    """A step's records as micro-batches, or as packed rows."""
-    told = job.spec.packing
-    if told == "off":
-        cut = micro_batches(indices, job.lengths, size=job.spec.batch_size)
-        return [collate([job.records[i] for i in micro]) for micro in cut]
-    rows = packs([job.lengths[i] for i in indices], row_tokens=told.row_tokens)
-    return [collate_packed([job.records[indices[k]] for k in row]) for row in rows]
+def train_together(
+    jobs: Sequence[TrainJob], clock: Clock, *, ended: Collection[int] = (), most_tokens: int = 4096
+) -> Iterator[tuple[int, StepReport | WorkError]]:
+    """As `train` for several jobs of one bank, a step of each in every round.
+
+    Args:
+        ended: indices of jobs that take no further step; whoever reads the reports may add to it.
+        most_tokens: of several micro-batches in one forward pass; a larger one has a pass of its own.
+
+    Yields:
+        The index of a job and what happened at its step, or why it ended there; the others go on.
+    """
+    numbers = {index: job.first_step for index, job in enumerate(jobs)}
+    failed: set[int] = set()
+    while True:
+        active = [i for i, job in enumerate(jobs) if numbers[i] < job.num_steps and i not in failed and i not in ended]
+        if not active:
+            return
+        for index, happened in _round({i: jobs[i] for i in active}, numbers, clock, most_tokens):
+            numbers[index] += 1
+            if isinstance(happened, WorkError):
+                failed.add(index)
+            yield index, happened
 
 
-def _accumulate(job: TrainJob, batch: Batch, step_targets: int, at: tuple[int, int]) -> float:
-    """Add a micro-batch's gradient. Divided by the targets of the whole step, so how it is cut does not matter."""
-    rows = [(*job.below, job.handle)] * batch.tokens_BT.shape[0]
-    with _dropout_drawn_from(job, at), job.bank.route(rows, training=True):
-        try:
-            loss = nats(job.split, batch.tokens_BT, batch.is_target_BT, batch.positions_BT) / step_targets
-            loss.backward()
-        except RuntimeError as error:
-            if "memory" not in str(error):
-                raise
-            shape = f"{batch.tokens_BT.shape[0]} rows of {batch.tokens_BT.shape[1]} tokens"
-            raise CapacityError(
-                f"step {at[0] + 1}: {shape} do not fit into memory. Lower training.batch_size and raise "
-                "training.accumulation by as much, or set training.gradient_checkpointing to true."
-            ) from error
-    return float(loss.detach())
+def _round(
+    jobs: Mapping[int, TrainJob], numbers: Mapping[int, int], clock: Clock, most_tokens: int
+) -> Iterator[tuple[int, StepReport | WorkError]]:
+    """One step of each job."""
+    began_s = clock()
+    together = {i: (job, step_of(job, numbers[i])) for i, job in jobs.items() if job.joins}
+    losses = dict.fromkeys(together, 0.0)
+    of_jobs = [[(i, Part(job, step, k)) for k in range(len(step.micros))] for i, (job, step) in together.items()]
+    for parts in zip_longest(*of_jobs):
+        for one_pass in _passes([part for part in parts if part is not None], most_tokens):
+            for (i, _), loss in zip(one_pass, accumulated([part for _, part in one_pass]), strict=True):
+                losses[i] += loss
+    for i, (job, step) in together.items():
+        yield i, _or_why(lambda job=job, step=step, i=i: _updated(job, step, losses[i], clock, began_s))  # type: ignore[misc]
+    for i in jobs.keys() - together.keys():
+        yield i, _or_why(lambda i=i: _stepped_alone(jobs[i], numbers[i], clock))  # type: ignore[misc]
+
+
+def _passes(parts: Sequence[tuple[int, Part]], most_tokens: int) -> Iterator[list[tuple[int, Part]]]:
+    """Micro-batches of several jobs, in their order, cut so that each pass has at most so many tokens."""
+    held: list[tuple[int, Part]] = []
+    for one in parts:
+        if held and sum(part.micro.num_tokens for _, part in [*held, one]) > most_tokens:
+            yield held
+            held = []
+        held.append(one)
+    if held:
+        yield held
+
+
+def _or_why(step: Callable[[], StepReport]) -> StepReport | WorkError:
+    try:
+        return step()
+    except WorkError as error:
+        return error
+
+
+def _stepped_alone(job: TrainJob, number: int, clock: Clock) -> StepReport:
+    began_s, step = clock(), step_of(job, number)
+
+    def one(index: int) -> float:
+        return accumulated([Part(job, step, index)])[0]
+
+    for skipped in count():
+        loss = sum(job.team.accumulated(len(step.micros), list(job.params.values()), one))
+        if not isfinite(loss) or unscale(job.scale, job.params.values()):
+            return _updated(job, step, loss, clock, began_s, skipped=skipped)
+    raise AssertionError  # count() has no end
+
+
+def _updated(job: TrainJob, step: Step, loss: float, clock: Clock, began_s: float, *, skipped: int = 0) -> StepReport:
+    """Do to the adapter what a step does whose gradients are there.
+
+    Raises:
+        WorkError: loss or gradient are not finite. Nothing was changed.
+    """
+    penalty = _penalised(job)
+    grad_norm = _clipped(job)
+    if not (isfinite(loss) and isfinite(grad_norm)):
+        job.optimizer.zero_grad(set_to_none=True)
+        raise WorkError(_not_finite(job, step, loss, grad_norm))
+    rate = job.spec.learning_rate * rate_factor(job.spec.schedule, step.number, job.num_steps)
+    largest = _update(job, rate, Moment(step=step.number + 1, num_steps=job.num_steps))
+    return StepReport(
+        step=step.number + 1,
+        loss_nats=loss,
+        penalty=penalty,
+        grad_norm=grad_norm,
+        learning_rate=rate,
+        num_targets=step.num_targets,
+        num_tokens=step.num_tokens,
+        seconds=clock() - began_s,
+        max_singular_value=largest,
+        skipped=skipped,
+    )
 
 
 def _penalised(job: TrainJob) -> float:
-    """Add the gradient of the methods' penalty: once a step, however the step is cut."""
+    """Add the gradient of the methods' penalty and of L2: once a step, however the step is cut."""
     penalty = penalty_of(job.bank[job.handle])
-    if penalty is None:
-        return 0.0
-    penalty.backward()
-    return float(penalty.detach())
-
-
-def _factors(job: TrainJob) -> list[Tensor]:
-    """The trained matrices of methods that act by matrices; of a stack of them (blocks, experts) each one."""
-    adapter = job.bank[job.handle]
-    named = [(here, name, tensor) for here in adapter.placed.values() for name, tensor in here.params.items()]
-    trained = [t.detach() for here, name, t in named if here.method.caps(name, t.shape)]
-    return [factor for tensor in trained for factor in tensor.view(-1, *tensor.shape[-2:]).unbind()]
+    if penalty is not None:
+        penalty.backward()
+    of_methods = 0.0 if penalty is None else float(penalty.detach())
+    return of_methods + add_l2(job.params.values(), job.spec.l2)
 
 
 def _clipped(job: TrainJob) -> float:
@@ -156,31 +155,24 @@ def _clipped(job: TrainJob) -> float:
     return float(clip_grad_norm_(job.params.values(), float("inf") if most is None else most))
 
 
-def _update(job: TrainJob, rate: float, moment: Moment) -> None:
-    for group in job.optimizer.param_groups:
-        group["lr"] = rate
+def _update(job: TrainJob, rate: float, moment: Moment) -> float | None:
+    """Do what a step does to the adapter; the largest singular value before it was capped, if it is."""
+    set_rate(job.optimizer, rate)
     job.optimizer.step()
     advance(job.evolving, moment)
     job.optimizer.zero_grad(set_to_none=True)
+    cap = job.spec.spectral_cap
+    largest = None if cap is None else hold_below(factors_of(job.bank[job.handle]), cap)
+    grow(job.scale)
+    if job.averages:
+        take_in(job.averages)
+    return largest
 
 
-@contextmanager
-def _dropout_drawn_from(job: TrainJob, at: tuple[int, int]) -> Iterator[None]:
-    """Random numbers by counter (seed, step, micro-batch), not by history: a resumed run draws the same."""
-    if not any(getattr(here.spec, "dropout", 0.0) for here in job.bank[job.handle].placed.values()):
-        yield
-        return
-    told = hashlib.sha256(f"{job.spec.seed}:{at}".encode()).digest()
-    device = job.bank.base.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int.from_bytes(told[:8], "little") >> 1)
-        yield
-
-
-def _not_finite(job: TrainJob, step: int, indices: list[int], loss: float, grad_norm: float) -> str:
-    origins = ", ".join(str(job.records[i].origin) for i in indices[:8])
+def _not_finite(job: TrainJob, step: Step, loss: float, grad_norm: float) -> str:
+    origins = ", ".join(str(job.records[i].origin) for i in step.indices[:8])
     return (
-        f"step {step + 1}: loss {loss}, gradient norm {grad_norm}; both must be finite. Its records: {origins}"
-        f"{' ...' if len(indices) > 8 else ''}. Lower training.learning_rate or look at these records. "
+        f"step {step.number + 1}: loss {loss}, gradient norm {grad_norm}; both must be finite. Its records: {origins}"
+        f"{' ...' if len(step.indices) > 8 else ''}. Lower training.learning_rate or look at these records. "
         "The last checkpoint is kept."
     )

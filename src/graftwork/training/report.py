@@ -13,6 +13,7 @@ class StepReport:
         penalty: what the method adds to the loss; 0 when it adds nothing.
         grad_norm: over all trained tensors, before clipping.
         max_singular_value: before capping; None without a cap.
+        skipped: how often a gradient overflowed float16; the step was then done again with a smaller loss scale.
     """
 
     step: int
@@ -24,3 +25,4 @@ class StepReport:
     num_tokens: int
     seconds: float
     max_singular_value: float | None
+    skipped: int = 0

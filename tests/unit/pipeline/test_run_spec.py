@@ -38,7 +38,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
 
 
 def test_an_unknown_key_with_none_near_is_refused_with_all_there_are():
-    known = "Known keys: weight_decay, beta1, beta2, eps."
+    known = "Known keys: weight_decay, beta1, beta2, eps, b_rate_ratio."
     said = refused(training={"optimizer": {"zzz": 1}})
     assert said == f"training.optimizer.zzz = 1: expected no such key. {known}"
 
@@ -176,7 +176,7 @@ def test_a_name_that_could_leave_its_folder_or_hide_is_refused(name: str):
 
 def test_an_unknown_method_and_number_format_are_refused_with_the_nearest():
     said = refused(adapter={"method": "lroa"}, dtype="float23")
-    methods = ", ".join(map(repr, [*METHODS, "combined"]))
+    methods = ", ".join(map(repr, [*METHODS, "combined", "full"]))
     assert said.splitlines() == [
         "dtype = 'float23': expected 'bfloat16', 'float16' or 'float32'. Did you mean 'float32'?",
         f"adapter.method = 'lroa': expected one of {methods}. Did you mean 'lora'?",

@@ -12,8 +12,12 @@ from graftwork.core.spec import parse
 from graftwork.data.batches import evenly
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
+from graftwork.training.averaging import averages_of
 from graftwork.training.evolving import beside_of, evolving
-from graftwork.training.loop import TrainJob, optimizer_for, train
+from graftwork.training.job import TrainJob, layout_of
+from graftwork.training.loop import train
+from graftwork.training.optimizers import optimizer_for
+from graftwork.training.scaling import loss_scale_for
 from graftwork.training.spec import TrainSpec
 
 
@@ -60,13 +64,17 @@ class Training:
             **told_of(some_records() if records is None else records),
             "spec": spec,
             "evolving": evolving(self.adapter),
+            "layout": layout_of(self.bank, spec),
+            "averages": averages_of(self.params, spec.ema_decay),
+            "scale": loss_scale_for(base.model.dtype),
         }
         self.job = self.job_from(first_step, num_steps)
 
     @property
     def beside(self):
         """What goes into a checkpoint beside what the optimizer trains."""
-        return beside_of(self.adapter, self.told["evolving"])
+        remembered = {name: self.told[name].state for name in ("averages", "scale") if self.told[name]}
+        return beside_of(self.adapter, self.told["evolving"], remembered)
 
     def job_from(self, first_step, num_steps):
         return TrainJob(**self.told, first_step=first_step, num_steps=num_steps)

@@ -9,6 +9,7 @@ Legend: B rows, T tokens, S keys of the tokens, P positions in front, H heads of
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from graftwork.adapters.sites.context import Undo, ahead_now, entrance
 from graftwork.adapters.sites.hook import HOOKS, Hook
+from graftwork.adapters.sites.records import of_records, one_by_one
 from graftwork.adapters.sites.refusals import context_problems
 from graftwork.adapters.sites.watched import Answer, Attention, listeners_at, unwatch, watch
 from graftwork.core.errors import WorkError
@@ -106,49 +108,32 @@ def group_by_group(name: str, call: Attention, route: Route, ahead: Ahead | None
     for number, (group, query, key, value) in enumerate(pieces):
         alone = replace(call, query_BHTD=query, key_BKSD=key, value_BKSD=value, mask=None)
         found = _in_front(name, number, route, ahead) if ahead else []
-        positions_BT = ahead.positions_BT[..., start : start + group.num_tokens] if ahead else None
-        answers.append(_of_group(alone, group, route, found, positions_BT))
+        if ahead and found:
+            positions_BT = ahead.positions_BT[..., start : start + group.num_tokens]
+            answers.append(_behind(alone, group, found, positions_BT, route))
+        else:
+            answers.append(of_records(alone, group, route.scratch))
         start += group.num_tokens
     return (answers[0] if len(answers) == 1 else torch.cat(answers, dim=1)), None
 
 
-def _of_group(
-    call: Attention,
-    group: Group,
-    route: Route,
-    found: Sequence[tuple[Tensor, Tensor]],
-    positions_BT: Tensor | None,
+def _behind(
+    call: Attention, group: Group, found: Sequence[tuple[Tensor, Tensor]], positions_BT: Tensor, route: Route
 ) -> Tensor:
-    """Record by record."""
-    lengths, start, answers = list(group.lengths), 0, []
-    tensors = (call.query_BHTD, call.key_BKSD, call.value_BKSD)
-    for query, key, value in zip(*(tensor.split(lengths, dim=2) for tensor in tensors), strict=True):
-        length = query.shape[2]
-        alone = replace(call, query_BHTD=query, key_BKSD=key, value_BKSD=value, mask=None)
-        one = replace(alone, mask=_own_mask(alone, route))
-        if found and positions_BT is not None:
-            own_BT = positions_BT[..., start : start + length].reshape(-1, length)[:1]
-            one = in_front_of(one, found, mask_with_front(one, own_BT, in_front=sum(k.shape[2] for k, _ in found)))
-        answers.append(one.answered()[0])
-        start += length
-    return answers[0] if len(answers) == 1 else torch.cat(answers, dim=1)
+    """Record by record, each behind what lies in front.
 
-
-def _own_mask(call: Attention, route: Route) -> Tensor | None:
-    """What a record's tokens see of it; None where no mask says just that. One mask serves many layers."""
-    num_tokens, window = call.query_BHTD.shape[2], call.options.get("sliding_window")
-    sees = num_tokens if window is None else min(window, num_tokens)
-    if num_tokens == 1 or (call.causal_if_unmasked and sees == num_tokens):
-        return None
-    told = "mask", num_tokens, sees, call.mask_is_added
-    if told not in route.scratch:
-        seen_TT = torch.ones(num_tokens, num_tokens, dtype=torch.bool, device=call.query_BHTD.device).tril()
-        seen_TT = seen_TT.triu(1 - sees)
-        dtype = call.query_BHTD.dtype
-        shut_TT = torch.zeros_like(seen_TT, dtype=dtype).masked_fill(~seen_TT, torch.finfo(dtype).min)
-        route.scratch[told] = (shut_TT if call.mask_is_added else seen_TT)[None, None]
-    mask: Tensor = route.scratch[told]
-    return mask
+    Raises:
+        WorkError: the records share what they begin with: what lies in front of that would have to be there twice.
+    """
+    if group.shared:
+        raise WorkError("records behind a prefix or soft prompt cannot share what they begin with.")
+    starts, answers = accumulate(group.lengths, initial=0), []
+    for one, start in zip(one_by_one(call, group, route.scratch), starts, strict=False):
+        num_tokens = one.query_BHTD.shape[2]
+        own_BT = positions_BT[..., start : start + num_tokens].reshape(-1, num_tokens)[:1]
+        mask = mask_with_front(one, own_BT, in_front=sum(k.shape[2] for k, _ in found))
+        answers.append(in_front_of(one, found, mask).answered()[0])
+    return torch.cat(answers, dim=1)
 
 
 def _in_front(name: str, number: int, route: Route, ahead: Ahead) -> list[tuple[Tensor, Tensor]]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from graftwork.base.quantised import QuantisedLinear
+from graftwork.base.tensors import whole
 
 if TYPE_CHECKING:
     from graftwork.base.facts import Place
@@ -36,12 +37,12 @@ class FrozenModule:
 
     @property
     def stored(self) -> Tensor:
-        """The weight as it is stored; codes in 8 or 4 bits."""
+        """The weight as it is stored; codes in 8 or 4 bits. Of a layer that is spread over processes, all of it."""
         if isinstance(self.module, QuantisedLinear):
             return self.module.codes
         weight = getattr(self.module, getattr(self.place, "parameter", "weight"))
         assert isinstance(weight, Tensor)
-        return weight
+        return whole(weight)
 
     def looked_up(self, tokens_P: Tensor) -> Tensor:
         """What a table of embeddings gives for tokens, scaled as the base scales it: rows_PH."""
@@ -54,3 +55,9 @@ class FrozenModule:
         """The bias of a linear layer."""
         bias = getattr(self.module, "bias", None)
         return bias if isinstance(bias, Tensor) else None
+
+
+def hooked(place: Place) -> str:
+    """The module that holds a place; projections of experts share theirs."""
+    name: str = getattr(place, "module", place.name)
+    return name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from graftwork.adapters.sites.attention_cache import listen
@@ -12,7 +14,6 @@ from graftwork.core.errors import Problem
 
 if TYPE_CHECKING:
     from graftwork.adapters.bank import AdapterBank
-    from graftwork.adapters.sites.context import Undo
 
 
 def groups_problems(bank: AdapterBank) -> tuple[Problem, ...]:
@@ -22,9 +23,15 @@ def groups_problems(bank: AdapterBank) -> tuple[Problem, ...]:
     return bank.apart_problems
 
 
-def kept_apart(bank: AdapterBank) -> list[Undo]:
-    """A say in the attention of every layer of the base, until removed."""
-    return [entrance(bank), *(listen(bank, place.name) for place in bank.host.facts.attentions)]
+@contextmanager
+def kept_apart(bank: AdapterBank) -> Iterator[None]:
+    """Inside, the bank has a say in the attention of every layer of its base."""
+    undos = [entrance(bank), *(listen(bank, place.name) for place in bank.host.facts.attentions)]
+    try:
+        yield
+    finally:
+        for undo in undos:
+            undo.remove()
 
 
 def _problems(bank: AdapterBank) -> list[Problem]:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from graftwork.core.units import count_text
+from graftwork.pipeline.pages.charts import path_of
 from graftwork.pipeline.pages.figures import share_text
 from graftwork.pipeline.pages.visible import plain, visible, with_white_space
 from graftwork.pipeline.pages.words import GLOSSARY, LABELS, Both, label
@@ -39,7 +40,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(both=both, say=_say, say_words=_words, text=shown, parts=shown_parts)
-    environment.globals.update(token_text=token_text, share=share_text, plain=plain, glossary=GLOSSARY)
+    environment.globals.update(token_text=token_text, share=share_text, plain=plain, glossary=GLOSSARY, path=path_of)
     environment.filters.update(count=count_text)
     return environment
 

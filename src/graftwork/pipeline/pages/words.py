@@ -172,6 +172,38 @@ LABELS: Mapping[str, Both] = {
     "num_tokens": ("{num} tokens", "{num} 个 token"),
     "num_learned": ("{num} learned ({share})", "计入损失 {num} 个（{share}）"),
     "source_number": ("source {num}", "数据源 {num}"),
+    "curves": ("Learning curves", "学习曲线"),
+    "curves_headline": (
+        "Held-out loss: {base} nats per token without the adapter, {adapter} with it at its best, after step {step}.",
+        "留出集损失：不用适配器为 {base} nats/token，使用适配器最低为 {adapter}（第 {step} 步之后）。",
+    ),
+    "curves_no_looks": ("{steps} steps; the held-out loss was not looked at.", "共 {steps} 步；未查看留出集损失。"),
+    "curves_facts": (
+        "{steps} optimizer steps over {tokens} tokens, {seconds} in the steps themselves.",
+        "优化器共 {steps} 步，处理 {tokens} 个 token，各步合计用时 {seconds}。",
+    ),
+    "loss": ("Loss", "损失"),
+    "nats": ("nats per learned token; lower is better", "nats/计入损失的 token，越低越好"),
+    "train_loss": ("training", "训练集"),
+    "held_out_adapter": ("held out, with the adapter", "留出集，使用适配器"),
+    "held_out_base": ("held out, base alone", "留出集，仅底座模型"),
+    "rate": ("Learning rate", "学习率"),
+    "rate_unit": ("size of Adam's step", "Adam 步长"),
+    "grad_norm": ("Gradient norm", "梯度范数"),
+    "norm_unit": ("no unit; of all trained tensors", "无量纲，取全部训练张量"),
+    "singular": ("Largest singular value", "最大奇异值"),
+    "singular_unit": ("no unit; of any factor, before it is capped", "无量纲，取各因子之最大者，限幅之前"),
+    "by_step": ("Optimizer steps", "优化器步数"),
+    "looks": ("Looks at the held-out loss", "留出集损失明细"),
+    "looks_about": (
+        "Always the same {num} records. Difference: adapter minus base, with its 95 % interval; below 0 is better.",
+        "每次均为相同的 {num} 条记录。差值为适配器减底座，附 95 % 区间；小于 0 为优。",
+    ),
+    "looks_marks": ("▾ lower than ever before.", "▾ 历次最低。"),
+    "after_step": ("After step", "步数"),
+    "base_loss": ("Base", "底座模型"),
+    "adapter_loss": ("Adapter", "适配器"),
+    "difference": ("Difference", "差值"),
 }
 
 TERMS: Mapping[str, Both] = {
