@@ -71,7 +71,7 @@ def worker(told: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(told["threads"])
     specs, out = [read_request(Path(path), []) for path in told["recipes"]], Path(told["out"])
     if told["together"]:
-        results = run_together(specs, out=out, evaluates=False).results
+        results = run_together(specs, out=out, evaluates=False, most_tokens=told["most_tokens"]).results
         seconds = sum(seconds_of_rounds(out, specs))
     else:
         results = {spec.name: run_spec(spec, out=out / spec.name, until="train") for spec in specs}
@@ -97,7 +97,13 @@ def in_a_process(told: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("rounds", 3), ("steps", 8), ("records", 4), ("threads", os.cpu_count() or 1)):
+    for name, default in (
+        ("rounds", 3),
+        ("steps", 8),
+        ("records", 4),
+        ("most-tokens", 1024),
+        ("threads", os.cpu_count() or 1),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--worker")
     told = parser.parse_args()
@@ -108,7 +114,7 @@ def main() -> None:
     for _ in range(told.rounds):
         with tempfile.TemporaryDirectory() as held:
             paths = [str(path) for path in recipes(Path(held), told.steps, told.records)]
-            shared = {"threads": told.threads}
+            shared = {"threads": told.threads, "most_tokens": told.most_tokens}
             beside = in_a_process({**shared, "recipes": paths, "out": f"{held}/together", "together": True})
             alone = [
                 in_a_process({**shared, "recipes": [path], "out": f"{held}/alone", "together": False}) for path in paths
@@ -128,7 +134,7 @@ def main() -> None:
         "memory_median": statistics.median(memory),
         "memories": memory,
         "same_bytes": same,
-        "asked": {"steps": told.steps, "records": told.records, "wanted": WANTED},
+        "asked": {"steps": told.steps, "records": told.records, "most_tokens": told.most_tokens, "wanted": WANTED},
         "machine": {"processor": platform.machine(), "threads": told.threads},
         "versions": {name: version(name) for name in ("torch", "transformers")},
     }

@@ -82,7 +82,7 @@ def together(
     recipes: Recipes,
     out: Annotated[Path, typer.Option("--out", help="Holds the runs' folders, each by its name.")] = Path("runs"),
     evaluates: Annotated[bool, typer.Option("--evaluate/--no-evaluate", help="Evaluate each in the end.")] = True,
-    most_tokens: Annotated[int, typer.Option("--most-tokens", min=1, help="Of several runs in a forward pass.")] = 4096,
+    most_tokens: Annotated[int, typer.Option("--most-tokens", min=1, help="Of several runs in a forward pass.")] = 1024,
     json: Json = False,
 ) -> int:
     """Train several recipes in the same steps on one base.

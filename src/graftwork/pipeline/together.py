@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHARED = ("base", "dtype", "attention", "quantised")
 """What a base in memory follows from."""
 
-MOST_TOKENS = 4096
+MOST_TOKENS = 1024
 """Of several runs' micro-batches in one forward pass."""
 
 

@@ -8,6 +8,7 @@ with the bits that it would have alone, however many steps the others take.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count, zip_longest
 from math import isfinite
 
@@ -40,7 +41,7 @@ def train(job: TrainJob, clock: Clock) -> Iterator[StepReport]:
 
 
 def train_together(
-    jobs: Sequence[TrainJob], clock: Clock, *, ended: Collection[int] = (), most_tokens: int = 4096
+    jobs: Sequence[TrainJob], clock: Clock, *, ended: Collection[int] = (), most_tokens: int = 1024
 ) -> Iterator[tuple[int, StepReport | WorkError]]:
     """As `train` for several jobs of one bank, a step of each in every round.
 
@@ -66,8 +67,8 @@ def train_together(
 
 def _round(
     jobs: Mapping[int, TrainJob], numbers: Mapping[int, int], clock: Clock, most_tokens: int
-) -> Iterator[tuple[int, StepReport | WorkError]]:
-    """One step of each job."""
+) -> list[tuple[int, StepReport | WorkError]]:
+    """One step of each job; all are done before anybody is told, so nobody's time is counted as another's."""
     began_s = clock()
     together = {i: (job, step_of(job, numbers[i])) for i, job in jobs.items() if job.joins}
     losses = dict.fromkeys(together, 0.0)
@@ -76,10 +77,11 @@ def _round(
         for one_pass in _passes([part for part in parts if part is not None], most_tokens):
             for (i, _), loss in zip(one_pass, accumulated([part for _, part in one_pass]), strict=True):
                 losses[i] += loss
-    for i, (job, step) in together.items():
-        yield i, _or_why(lambda job=job, step=step, i=i: _updated(job, step, losses[i], clock, began_s))  # type: ignore[misc]
-    for i in jobs.keys() - together.keys():
-        yield i, _or_why(lambda i=i: _stepped_alone(jobs[i], numbers[i], clock))  # type: ignore[misc]
+    happened = [
+        (i, _or_why(partial(_updated, job, step, losses[i], clock, began_s))) for i, (job, step) in together.items()
+    ]
+    alone = jobs.keys() - together.keys()
+    return happened + [(i, _or_why(partial(_stepped_alone, jobs[i], numbers[i], clock))) for i in sorted(alone)]
 
 
 def _passes(parts: Sequence[tuple[int, Part]], most_tokens: int) -> Iterator[list[tuple[int, Part]]]:
