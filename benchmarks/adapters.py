@@ -38,6 +38,7 @@ from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.bank import AdapterBank, Handle
 from graftwork.adapters.files import write_adapter
 from graftwork.adapters.form import Memo
+from graftwork.adapters.route import Group
 from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.load import load_base
 from graftwork.training.memory import give_back_free_memory
@@ -82,7 +83,8 @@ def stirred(tensors: Any) -> None:
 
 def own_step(told: argparse.Namespace, method: str = "lora") -> Action:
     """Forward and backward with an adapter of ours."""
-    bank, tokens_BT = AdapterBank(load_base(BASE)), some_tokens(ROWS, TOKENS)
+    bank, tokens_1N = AdapterBank(load_base(BASE)), some_tokens(ROWS, TOKENS).reshape(1, -1)
+    positions_1N, whole = torch.arange(TOKENS).repeat(ROWS)[None], Group((TOKENS,) * ROWS)
     handle = bank.fresh(parse_adapter_spec({"method": method, "rank": told.rank}), seed=0)
     leaves = [tensor.requires_grad_() for _, tensor in bank[handle].trained()]
 
@@ -91,8 +93,8 @@ def own_step(told: argparse.Namespace, method: str = "lora") -> Action:
             leaf.grad = None
         with torch.no_grad():
             leaves[0].mul_(1)  # as an optimizer step does: what was computed from it holds no longer
-        with bank.route([handle] * ROWS, training=True):
-            bank.base.halves.body(input_ids=tokens_BT, use_cache=False).last_hidden_state.square().mean().backward()
+        with bank.route_groups([(handle, whole)], training=True):  # as the training loop lays records
+            bank.base.halves.hidden_BTH(tokens_1N, positions_1N).square().mean().backward()
 
     return step
 
