@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from graftwork.adapters.adapter import Adapter, Placed, placed
@@ -27,8 +27,9 @@ from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.any_model import Host
 from graftwork.base.fingerprint import TensorEntry, safetensors_header
 from graftwork.base.quantised import scheme_of
+from graftwork.base.tensors import write_tensors
 from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, Problem, SpecError
-from graftwork.core.files import read_foreign_json, write_bytes, write_json
+from graftwork.core.files import read_foreign_json, write_json
 from graftwork.core.spec import Spec, parse, plain
 
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
@@ -81,7 +82,7 @@ def write_adapter(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
         whole = Path(work) / "adapter"
-        write_bytes(whole / TENSORS, save(tensors, metadata={"format": "pt"}))
+        write_tensors(whole / TENSORS, tensors, {"format": "pt"})
         write_json(whole / CONFIG, form.config(written, base.facts, base.ref))
         write_json(whole / CARD, plain(card))
         whole.rename(folder)

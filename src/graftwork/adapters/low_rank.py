@@ -16,7 +16,7 @@ Departs from it: dropout, any number of adapters in a batch, and the first produ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -48,8 +48,9 @@ class Again(Protocol):
         """Those tensors, without gradients."""
         ...
 
-    def made(self, *sources: Tensor) -> Tensor:
-        """x_NI from them."""
+    @property
+    def maker(self) -> Callable[..., Tensor]:
+        """Makes x_NI from them; holds none of them itself."""
         ...
 
 
@@ -60,7 +61,7 @@ class Shrink(torch.autograd.Function):
     def forward(ctx: Any, x_NI: Tensor, casts: Sequence[Tensor], again: Again | None, *downs: Tensor) -> Tensor:
         """Multiply by `casts`; `downs` are what the gradients belong to. With `again`, x_NI is not kept."""
         down_SI = casts[0] if len(casts) == 1 else torch.cat(list(casts))
-        ctx.again = again
+        ctx.maker = again.maker if again else None  # of `again` itself a recomputed layer would never let go
         ctx.save_for_backward(down_SI, *(again.sources if again else (x_NI,)))
         ctx.dtypes = x_NI.dtype, [down.dtype for down in downs]
         ctx.ranks = [down.shape[0] for down in downs]
@@ -74,7 +75,7 @@ class Shrink(torch.autograd.Function):
         dx_NI = (dz_NS @ down_SI).to(ctx.dtypes[0]) if ctx.needs_input_grad[0] else None
         if not any(ctx.needs_input_grad[3:]):
             return dx_NI, None, None, *(None for _ in ctx.ranks)
-        x_NI = ctx.again.made(*kept) if ctx.again else kept[0]
+        x_NI = ctx.maker(*kept) if ctx.maker else kept[0]
         d_SI = dz_NS.T @ x_NI.to(dz_NS.dtype)
         pieces = zip(d_SI.split(ctx.ranks), ctx.dtypes[1], strict=True)
         return dx_NI, None, None, *(d_RI.to(dtype) for d_RI, dtype in pieces)

@@ -1,9 +1,11 @@
 """Which records each optimizer step sees: a pure function of seed and step, so a resumed run sees the same. Pure."""
 
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,14 @@ class Mixture:
     def epoch_size(self) -> int:
         """Records in an epoch."""
         return sum(self.per_epoch)
+
+    def source_of(self, index: int) -> int:
+        """Number of the source that a record is of.
+
+        >>> [Mixture((2, 0, 1), (1.0, 1.0, 1.0)).source_of(index) for index in range(3)]
+        [0, 0, 2]
+        """
+        return bisect_right(list(accumulate(self.sizes)), index)
 
 
 def evenly(num_records: int) -> Mixture:

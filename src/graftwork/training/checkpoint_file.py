@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from graftwork.base.load import first_line
-from graftwork.base.tensors import digest_of_tensors
+from graftwork.base.tensors import digest_of_tensors, write_tensors
 from graftwork.core.digests import digest
 from graftwork.core.errors import WorkError
-from graftwork.core.files import write_bytes
 
 FORMAT = 1
 UNREADABLE = (SafetensorError, ValueError, OSError, RecursionError)
@@ -57,7 +55,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], told: Mapping[st
     """
     state = {"format": FORMAT, **told, "digest": _digest(tensors, told)}
     try:
-        write_bytes(path, save(dict(tensors), metadata={"graftwork": json.dumps(state)}))
+        write_tensors(path, tensors, {"graftwork": json.dumps(state)})
     except OSError as error:
         raise WorkError(
             f"the checkpoint of step {told['step']} could not be written to {path.parent}: "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,17 +42,33 @@ class Step:
         number: counted from 0.
         indices: of its records.
         micros: what its forward passes read.
+        targets: of each of them.
+        tasks: the source that each of them is of, in ascending order; none where records of all are mixed.
     """
 
     number: int
     indices: list[int]
     micros: tuple[Laid | Batch, ...]
-    num_targets: int
+    targets: tuple[int, ...]
+    tasks: tuple[int, ...] = ()
+
+    @property
+    def num_targets(self) -> int:
+        """Of all of it."""
+        return sum(self.targets)
 
     @property
     def num_tokens(self) -> int:
         """Of its records, whatever of them is computed."""
         return sum(micro.num_tokens for micro in self.micros)
+
+    @property
+    def stretches(self) -> list[range]:
+        """Indices of the micro-batches of each task; all together where they are not kept apart."""
+        if not self.tasks:
+            return [range(len(self.micros))]
+        begins = [k for k, task in enumerate(self.tasks) if k == 0 or self.tasks[k - 1] != task]
+        return [range(begin, end) for begin, end in pairwise([*begins, len(self.tasks)])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,12 @@ class Part:
         return self.step.micros[self.index]
 
     @property
+    def ends_task(self) -> bool:
+        """Whether it is the last of a task that is kept apart."""
+        tasks, after = self.step.tasks, self.index + 1
+        return bool(tasks) and tasks[after : after + 1] != tasks[self.index : after]
+
+    @property
     def seed(self) -> int:
         """What its dropout is drawn from: by counter, not by history, so a resumed run draws the same."""
         told = hashlib.sha256(f"{self.job.spec.seed}:{self.step.number}:{self.index}".encode()).digest()
@@ -79,17 +102,33 @@ class Part:
 
 
 def step_of(job: TrainJob, number: int) -> Step:
-    """The records of a step, cut into micro-batches."""
+    """The records of a step, cut into micro-batches; each of one task, where they are to be kept apart."""
     indices = step_indices(number, mixture=job.mixture, per_step=job.spec.records_per_step, seed=job.spec.seed)
+    if job.spec.conflicts == "off":
+        return Step(number, indices, *_read(job, _cut(job, indices)))
+    of_tasks = [(task, one) for task, mine in _by_task(job, indices).items() for one in _cut(job, mine)]
+    return Step(number, indices, *_read(job, [one for _, one in of_tasks]), tuple(task for task, _ in of_tasks))
+
+
+def _by_task(job: TrainJob, indices: Sequence[int]) -> dict[int, list[int]]:
+    tasks: dict[int, list[int]] = {}
+    for index in indices:
+        tasks.setdefault(job.mixture.source_of(index), []).append(index)
+    return dict(sorted(tasks.items()))
+
+
+def _cut(job: TrainJob, indices: Sequence[int]) -> list[list[int]]:
     if isinstance(job.spec.packing, str):
-        cut = micro_batches(indices, job.lengths, size=job.spec.batch_size)
-    else:
-        rows = packs([job.lengths[i] for i in indices], row_tokens=job.spec.packing.row_tokens)
-        cut = [[indices[k] for k in row] for row in rows]
+        return micro_batches(indices, job.lengths, size=job.spec.batch_size)
+    rows = packs([job.lengths[i] for i in indices], row_tokens=job.spec.packing.row_tokens)
+    return [[indices[k] for k in row] for row in rows]
+
+
+def _read(job: TrainJob, cut: Sequence[Sequence[int]]) -> tuple[tuple[Laid | Batch, ...], tuple[int, ...]]:
+    """What the forward passes read, and the number of targets of each."""
     shares = job.layout == "groups" and _may_share(job)
-    micros = tuple(_micro(job, micro, shares=shares) for micro in cut)
-    num_targets = sum(len(one.targets_P) if isinstance(one, Laid) else one.num_targets for one in micros)
-    return Step(number, indices, micros, num_targets)
+    micros = tuple(_micro(job, indices, shares=shares) for indices in cut)
+    return micros, tuple(len(one.targets_P) if isinstance(one, Laid) else one.num_targets for one in micros)
 
 
 def _may_share(job: TrainJob) -> bool:

@@ -70,7 +70,7 @@ def peak_of_step(job: TrainJob, size: int) -> int:
     """Bytes at the peak so far, after one step of the `size` longest records of `job`, whose adapter it changes."""
     longest = sorted(range(len(job.records)), key=lambda i: job.lengths[i], reverse=True)
     records = [job.records[longest[i % len(longest)]] for i in range(size)]
-    spec = parse(TrainSpec, {**plain(job.spec), "batch_size": size, "accumulation": 1})
+    spec = parse(TrainSpec, {**plain(job.spec), "batch_size": size, "accumulation": 1, "conflicts": "off"})
     one_step = replace(
         job,
         spec=spec,
@@ -82,5 +82,12 @@ def peak_of_step(job: TrainJob, size: int) -> int:
     for _ in train(one_step, time.monotonic):
         pass
     if job.bank.base.device.type == "cuda":
-        return torch.cuda.max_memory_reserved(job.bank.base.device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return torch.cuda.max_memory_reserved(job.bank.base.device) + _held_apart_bytes(job)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _held_apart_bytes(job)
+
+
+def _held_apart_bytes(job: TrainJob) -> int:
+    """Gradients of a step's tasks, which the step that is measured does not keep apart."""
+    if job.spec.conflicts == "off":
+        return 0
+    return sum(size > 0 for size in job.mixture.sizes) * sum(leaf.nbytes for leaf in job.params.values())

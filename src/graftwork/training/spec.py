@@ -90,6 +90,11 @@ class TrainSpec(Spec):
     """How records share rows; they never see each other and the gradient is the same. auto: those of a forward pass lie
     end to end, where the base can keep them apart. off: a row each, with padding."""
 
+    conflicts: Literal["off", "report", "project"] = Field(default="off", exclude_if=lambda told: told == "off")
+    """Each source of data.train is a task, and tasks may pull the adapter apart. report: the angle between their
+    gradients is told at each step. project: besides, each gives up what points against another
+    (https://arxiv.org/abs/2001.06782). off: not looked at."""
+
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
 
@@ -140,6 +145,13 @@ class TrainSpec(Spec):
                 Problem(name, given if isinstance(given, str | int) else "a mapping", str(without or "null"), hint)
                 for name, (given, without) in lost.items()
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_room_for_tasks(self) -> "TrainSpec":
+        if self.conflicts != "off" and self.records_per_step == 1:
+            hint = "A step of one record has one task. Raise batch_size or accumulation."
+            raise SpecError([Problem("conflicts", self.conflicts, "off", hint)])
         return self
 
     @property

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -309,19 +310,21 @@ def test_a_clock_that_was_changed_changes_nothing(tmp_path, times):
     assert State().restore(tmp_path) == (4, [])
 
 
-@pytest.fixture
-def files_of_at_most():
-    """`files_of_at_most(bytes)`: the system refuses to write longer ones, as a full disk does."""
+@contextmanager
+def files_of_at_most(num_bytes):
+    """The system refuses to write longer files, those of whoever runs the tests too, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda num_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_one_that_cannot_be_written_leaves_those_before_and_says_so(tmp_path, files_of_at_most):
+def test_one_that_cannot_be_written_leaves_those_before_and_says_so(tmp_path):
     for step in (2, 3):
         State(step).save(tmp_path, step)
-    files_of_at_most(100)
-    with pytest.raises(WorkError) as refused:
+    with pytest.raises(WorkError) as refused, files_of_at_most(100):
         State(4).save(tmp_path, 4)
     assert str(refused.value) == (
         f"the checkpoint of step 4 could not be written to {tmp_path}: File too large. "
@@ -331,9 +334,8 @@ def test_one_that_cannot_be_written_leaves_those_before_and_says_so(tmp_path, fi
     assert State().restore(tmp_path) == (3, [])
 
 
-def test_the_first_one_that_cannot_be_written_says_that_there_is_none(tmp_path, files_of_at_most):
-    files_of_at_most(100)
-    with pytest.raises(WorkError, match="There is none before it"):
+def test_the_first_one_that_cannot_be_written_says_that_there_is_none(tmp_path):
+    with pytest.raises(WorkError, match="There is none before it"), files_of_at_most(100):
         State(4).save(tmp_path, 4)
     assert names(tmp_path) == []
 

@@ -41,9 +41,11 @@ class Inner:
     activation: Callable[[Tensor], Tensor]
     sources: tuple[Tensor, ...]
 
-    def made(self, *sources: Tensor) -> Tensor:
-        """The input, x_NI."""
-        return product(self.activation, sources)
+    @property
+    def maker(self) -> Callable[..., Tensor]:
+        """Gives the input, x_NI, of the sources, and holds none of them."""
+        activation = self.activation
+        return lambda *sources: product(activation, sources)
 
 
 def product(activation: Callable[[Tensor], Tensor], sources: tuple[Tensor, ...]) -> Tensor:
