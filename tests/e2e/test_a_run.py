@@ -24,6 +24,8 @@ def test_a_run_leaves_what_the_architecture_says(finished):
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",
         "adapter/graftwork.json",
+        "adapter/README.md",
+        "report.html",
     ):
         assert (folder / name).is_file(), name
 
@@ -112,7 +114,8 @@ def test_an_exported_adapter_gives_the_same_logits_in_peft(finished, tiny_folder
     from peft import AutoPeftModelForCausalLM
 
     assert called(["export", str(finished[0] / "run"), str(tmp_path / "out")]) == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    names = ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     theirs = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     base = gw.load_base(str(tiny_folder), dtype="float32")
     bank = gw.AdapterBank(base)

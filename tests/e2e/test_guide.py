@@ -14,6 +14,8 @@ from graftwork.core.errors import NotFoundError
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted(page for page in ROOT.glob("docs/guide/*.md") if page.name.count(".") == 1)
+COMMANDS_ALONE = {"planning"}
+"""Guides that show commands and no recipe."""
 
 
 def blocks(page):
@@ -67,7 +69,7 @@ def test_its_recipes_are_read(page, here):
     from graftwork.pipeline.recipes import requested
 
     sections = [mapping_of(text, "guide") for language, text in blocks(page) if language == "yaml"]
-    assert len(sections) >= 2
+    assert len(sections) >= 2 or page.stem.partition(".")[0] in COMMANDS_ALONE
     for section in sections:
         shared = {} if "stages" in section else {"train": "tickets.jsonl"}
         requested({"name": "guide", "base": "b", **section, "data": {**shared, **section.get("data", {})}})

@@ -196,7 +196,8 @@ def test_exported_it_is_the_sum_of_both_as_one_lora(two, tmp_path, base):
     from peft import AutoPeftModelForCausalLM
 
     assert called(["export", str(two[0] / "upper"), str(tmp_path / "out")]) == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    names = ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     theirs = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     same_as_both(two, base, lambda tokens_BT: theirs(tokens_BT).logits)
 

@@ -6,9 +6,16 @@ from typing import Annotated
 import typer
 
 from graftwork.cli import views
+from graftwork.cli.advising import strategy
+from graftwork.cli.canaries import canaries_app
 from graftwork.cli.certifying import resume_certificate
+from graftwork.cli.evaluating import compare, evaluate
+from graftwork.cli.examining import doctor
+from graftwork.cli.harnessing import harness
+from graftwork.cli.planning import plan
 from graftwork.cli.privacy import privacy_app
 from graftwork.cli.reply import answer
+from graftwork.cli.reporting import report
 from graftwork.cli.together import isolation_certificate, together
 
 Recipe = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
@@ -217,10 +224,16 @@ def version(json: Json = False) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put every command into `app`, in the order in which a new user needs them."""
-    for command in (demo, run, prepare, train, show, chat, export, merge, blend):
+    for command in (demo, run, prepare, train, show, evaluate, compare, chat, export, merge, blend):
         app.command()(command)
+    app.command()(plan)
+    app.command()(doctor)
+    app.command()(strategy)
+    app.command()(harness)
+    app.command()(report)
     app.command()(together)
     app.command("resume-certificate")(resume_certificate)
     app.command("isolation-certificate")(isolation_certificate)
     app.add_typer(privacy_app, name="privacy")
+    app.add_typer(canaries_app, name="canaries")
     app.command()(version)

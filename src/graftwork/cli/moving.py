@@ -24,6 +24,7 @@ from graftwork.base.quantised import dequantise, scheme_of
 from graftwork.cli.opening import Opened, open_adapter
 from graftwork.core.errors import ConflictError, Problem, SpecError, WorkError, did_you_mean
 from graftwork.core.files import arriving, read_json, write_json
+from graftwork.pipeline.reporting import README
 
 PROBE = (
     "The capital of France is Paris. Two plus three is five.",
@@ -61,6 +62,7 @@ def export_adapter(adapter: Path, out: Path, base: str | None, form: str = "peft
     whole = added([(one, 1.0) for one in opened.adapters])  # other tools know no adapter on top of another
     with tempfile.TemporaryDirectory() as work:
         write_adapter(Path(work) / "sum", whole, at_hand, {})
+        _copy_card(adapter_folder(adapter), Path(work) / "sum")  # it is of the adapter on all that it stands on
         return EXPORTS[form](at_hand, whole, Path(work) / "sum", out)
 
 
@@ -73,12 +75,19 @@ def _export_peft(base: Base, adapter: Adapter, folder: Path, out: Path) -> dict[
         shutil.copyfile(folder / TENSORS, work / TENSORS)
         # other tools know no `bundled:` and no relative folder; they find the base where it lies
         write_json(work / FILE, {**config, "base_model_name_or_path": _for_others(base)})
+        _copy_card(folder, work)
     return {
         "folder": str(out),
         "digest": adapter.digest(),
         "format": "PEFT",
-        "files": [FILE, TENSORS],
+        "files": [name for name in (FILE, TENSORS, README) if (out / name).is_file()],
     }
+
+
+def _copy_card(folder: Path, out: Path) -> None:
+    """The model card goes along, where one was written."""
+    if (folder / README).is_file():
+        shutil.copyfile(folder / README, out / README)
 
 
 def _export_gguf(base: Base, adapter: Adapter, _: Path, out: Path) -> dict[str, Any]:

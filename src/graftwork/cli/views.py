@@ -38,6 +38,8 @@ def show_run(console: Console, result: RunResult) -> None:
     if "train" in result.steps:
         done = result.steps["train"]
         _show_trained(console, done.summary, done.seconds)
+    if baseline := result.steps.get("baseline"):
+        _show_baseline(console, baseline.summary, baseline.seconds)
     if result.evaluation:
         _show_evaluation(console, result.evaluation)
     console.print(f"Everything lies in {result.folder}", markup=False)
@@ -149,6 +151,17 @@ def _show_trained(console: Console, summary: Mapping[str, Any], seconds: float) 
         )
 
 
+def _show_baseline(console: Console, summary: Mapping[str, Any], seconds: float) -> None:
+    tried = ", ".join(f"{one['rate']:g}: {one['loss_nats']:.3f}" for one in summary["tried"])
+    chosen = f", chosen by the loss on {summary['choosing_records']} training records ({tried})" if tried else ""
+    took = seconds_text(seconds)
+    console.print(
+        f"Full tuning for comparison at the rate {summary['rate']:g}{chosen}; {took} in all.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
     table = _numbers("On held-out records", "records", "base", "adapter", "difference")
     loss, exact = told["loss"], told.get("exact_answers")
@@ -173,6 +186,11 @@ def _show_evaluation(console: Console, told: Mapping[str, Any]) -> None:
     for reason, num in told["passed_over"].items():
         console.print(f"{count_text(num)} held-out records were not answered: {reason}.", markup=False)
     console.print("+- and in brackets: 95 % intervals. Nats per token: the loss; lower is better.")
+    if "result" in told:
+        from graftwork.cli.evaluation_view import show_result
+        from graftwork.evaluation.result import read
+
+        show_result(console, read(told["result"]))
 
 
 def _within(estimate: Mapping[str, Any]) -> str:

@@ -46,12 +46,12 @@ def ratio_of(totals: Sequence[float], weights: Sequence[float]) -> Estimate:
 def wilson(share: Estimate) -> tuple[float, float]:
     """The 95 % interval of a share of yes and no, which is never empty, not even at none or all of them.
 
-    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
+    Source: see `statistics.shares`.
 
     >>> tuple(round(end, 3) for end in wilson(Estimate(mean=0.0, stderr=0.0, num_scored=160)))
     (0.0, 0.023)
     """
-    z2, n = 1.96**2, share.num_scored
-    middle = (share.mean + z2 / (2 * n)) / (1 + z2 / n)
-    half = 1.96 * sqrt(share.mean * (1 - share.mean) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    from graftwork.evaluation.statistics import shares  # brings numpy, which an estimate alone does not need
+
+    low, high = shares.wilson(share.mean * share.num_scored, share.num_scored)
+    return float(low), float(high)

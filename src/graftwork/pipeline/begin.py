@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from graftwork.adapters.bank import AdapterBank, Handle
 from graftwork.base.head import nats_of_states
 from graftwork.base.packing import refuse_mixed_packs
-from graftwork.core.errors import IntegrityError
+from graftwork.core.errors import IntegrityError, SpecError
 from graftwork.pipeline.below import load_below
+from graftwork.pipeline.conflict_problems import lone_task_problems
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.held_out import Looks, looks_of
 from graftwork.pipeline.train_inputs import mixture_of
@@ -92,10 +93,16 @@ def adapter_to_train(work: Work, stage: Stage | None, bank: AdapterBank | None =
 
 
 def begin(work: Work, prepared: Done, job_digest: str, trainee: Trainee) -> Trained:
-    """The training of `trainee`, as far as its newest whole checkpoint."""
+    """The training of `trainee`, as far as its newest whole checkpoint.
+
+    Raises:
+        SpecError: conflicts between tasks are asked for, and only one has records.
+    """
     spec, bank = work.spec, trainee.bank
     records = prepared_tokens(work, "train", prepared.summary)
     mixture = mixture_of(work, records)
+    if problems := list(lone_task_problems(spec.training, mixture.sizes)):
+        raise SpecError(problems)
     layout = layout_of(bank, spec.training)
     if layout == "packed":
         refuse_mixed_packs(bank.base.halves, bank.base.device)

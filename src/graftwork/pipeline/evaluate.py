@@ -1,7 +1,7 @@
 """Step `evaluate`: base and adapter on the held-out records, side by side in the same batches.
 
 An adapter answers on all that it stands on; the loss of those alone is told too. A model that was tuned whole is put
-beside its base, each in a pass of its own.
+beside its base, each in a pass of its own. Where the recipe names dimensions, they follow, with their result in full.
 """
 
 from __future__ import annotations
@@ -20,19 +20,25 @@ from graftwork.data.split import FEWEST
 from graftwork.evaluation.answers import exact_answers
 from graftwork.evaluation.estimate import mean_of, wilson
 from graftwork.evaluation.held_out import target_loss
+from graftwork.evaluation.result import told
 from graftwork.pipeline.below import told_below
+from graftwork.pipeline.evaluation.look import files_of
+from graftwork.pipeline.evaluation.of_run import closely, told_general
+from graftwork.pipeline.evaluation_paths import digests_of_files
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.prepare import EVALUATION
 from graftwork.pipeline.sides import Sides, sides_of
 from graftwork.pipeline.work import Work, prepared_records, prepared_tokens
 
-RESULT = "evaluation.json"
+RESULT, CERTIFICATE = "evaluation.json", "certificate.json"
+CLOSELY = "result"
+"""Where in it the result of the dimensions lies, as `evaluation.result` reads it."""
 SHOWN = 8
 """Records whose answers are kept in full, from the first."""
 
 
-def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
-    """Do the step, unless it is done already."""
+def evaluate(work: Work, prepared: Done, trained: Done, baseline: Done | None = None) -> Done:
+    """Do the step, unless it is done already; `baseline` is full tuning on the same records, to stand beside it."""
     spec = work.spec
     began_s = time.monotonic()
     inputs = {
@@ -44,6 +50,9 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
         "data": [prepared.outputs[name] for name in (EVALUATION, "data/evaluation.tokens", "data/evaluation.targets")],
         "evaluation": dict(plain(spec.evaluation)),
         **told_below(work),
+        **({"baseline": baseline.summary["model_digest"]} if baseline else {}),
+        **told_general(work),
+        **({"files": named} if (named := digests_of_files(spec.evaluation)) else {}),
     }
     if done := work.folder.still_done("evaluate", inputs):
         work.watch.say("evaluate: done already")
@@ -55,10 +64,21 @@ def evaluate(work: Work, prepared: Done, trained: Done) -> Done:
         "loss": _losses(work, sides, encoded),
         "passed_over": dict(passed_over),
         **(_answers(work, sides, records) if len(records) >= FEWEST else {}),
+        **_closely(work, sides, prepared, trained, baseline),
     }
     sides.close()
     write_json(work.folder.path / RESULT, result)
-    return work.folder.record("evaluate", inputs, [RESULT], result, began_s)
+    outputs = [RESULT, *((CERTIFICATE, *files_of(spec.evaluation)) if spec.evaluation.dimensions else ())]
+    return work.folder.record("evaluate", inputs, outputs, result, began_s)
+
+
+def _closely(work: Work, sides: Sides, prepared: Done, trained: Done, baseline: Done | None) -> dict[str, Any]:
+    """The result of the dimensions that the recipe names, its certificate written; nothing where it names none."""
+    if not work.spec.evaluation.dimensions:
+        return {}
+    found = closely(work, sides, prepared, trained, baseline)
+    write_json(work.folder.path / CERTIFICATE, found.certificate)
+    return {CLOSELY: told(found.result)}
 
 
 def _answerable(work: Work) -> tuple[list[Record], Counter[str]]:

@@ -118,11 +118,11 @@ def prober(spec: RunSpec, folder: Path, device: str, prepared: Done, stage: Stag
 
     torch.set_num_threads(usable_cores())
     work = Work(spec=spec, folder=RunFolder(folder), watch=Quiet(), device=device)
-    job = _job(work, prepared, adapter_to_train(work, stage))
+    job = one_step_job(work, prepared, adapter_to_train(work, stage))
     return lambda size: peak_of_step(job, size)
 
 
-def _job(work: Work, prepared: Done, trainee: Trainee) -> TrainJob:
+def one_step_job(work: Work, prepared: Done, trainee: Trainee) -> TrainJob:
     """As `begin` makes it, without its checkpoints and looks."""
     from graftwork.training.averaging import averages_of
     from graftwork.training.job import TrainJob, layout_of

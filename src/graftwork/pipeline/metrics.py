@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.core.files import write_text
+from graftwork.pipeline.conflicts import numbers_of
 from graftwork.pipeline.tracking import Tracking, tracking
 from graftwork.pipeline.work import Work
 from graftwork.training.report import StepReport
@@ -34,7 +35,9 @@ class Metrics:
 
     def step(self, report: StepReport) -> None:
         """A step is done."""
-        self._put("step", asdict(report))
+        values = asdict(report)
+        told = values.pop("conflicts")
+        self._put("step", {**values, **({"conflicts": told} if told else {})})
         self.work.watch.step(report)
 
     def looked(self, look: Look) -> None:
@@ -45,7 +48,8 @@ class Metrics:
     def _put(self, kind: str, values: dict[str, Any]) -> None:
         self.file.write(json.dumps({"kind": kind, **values, "job": self.job[:16]}) + "\n")
         self.file.flush()
-        self.trackers.put(kind, values)
+        told = values.get("conflicts")
+        self.trackers.put(kind, {**values, **(numbers_of(told) if told else {})})
 
 
 @contextmanager

@@ -49,6 +49,10 @@ def refuse_unfit(spec: RunSpec, parallel: Parallel, seat: Seat | None) -> None:
     if parallel.shards_base and spec.quantised != "off":
         hint = "Codes of 8 or 4 bits cannot be spread; leave --shard-base out."
         problems.append(Problem("quantised", spec.quantised, "off with --shard-base", hint))
+    if parallel.shards_base and spec.evaluation.dimensions:
+        hint = "Each process holds a part of the base; `graftwork evaluate` asks the finished adapter in one process."
+        num = len(spec.evaluation.dimensions)
+        problems.append(Problem("evaluation.dimensions", num, "none with --shard-base", hint))
     if size > 1 and spec.is_full:
         hint = "Full tuning is done by one process."
         problems.append(

@@ -13,6 +13,7 @@ from graftwork.core.errors import NotFoundError, Problem, SpecError, did_you_mea
 from graftwork.core.recipe import mapping_of, overlaid, read_recipe, text_of, with_settings
 from graftwork.core.spec import parse, plain, plain_data
 from graftwork.data.source_spec import HUB
+from graftwork.pipeline.evaluation_paths import evaluation_with_paths
 from graftwork.pipeline.spec import PresetName, RunSpec
 from graftwork.pipeline.stage_spec import as_written, is_staged, unused, whole_stages
 
@@ -123,6 +124,8 @@ def with_paths(whole: Mapping[str, Any], changed: Callable[[str, str], str]) -> 
     told = {**whole, **named}
     if "data" in whole:
         told["data"] = _data_with_paths("data", whole["data"], changed)
+    if isinstance(evaluation := whole.get("evaluation"), dict):
+        told["evaluation"] = evaluation_with_paths(evaluation, changed)
     if is_staged(whole):
         told["stages"] = [
             {**stage, "data": _data_with_paths(f"stages[{i}].data", stage["data"], changed)}

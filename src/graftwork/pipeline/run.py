@@ -147,9 +147,16 @@ def _steps(work: Work, until: Until) -> list[tuple[str, Done]]:
     if until == "train":
         return done
     from graftwork.pipeline.evaluate import evaluate
+    from graftwork.pipeline.evaluation.baseline import baseline
 
     crew = work.crew if work.crew.shards else SOLO  # a base that is spread answers only where all are
-    return [*done, ("evaluate", crew.do(evaluate, work, prepared, trained))]
+    beside = baseline(work, prepared)
+    done += [("baseline", beside)] if beside else []
+    done.append(("evaluate", crew.do(evaluate, work, prepared, trained, beside)))
+    from graftwork.pipeline.reporting import write_report
+
+    write_report(work.folder.path)
+    return done
 
 
 def _earlier_trained(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from graftwork.core.errors import Interrupted, WorkError
 from graftwork.pipeline.begin import Trained
+from graftwork.pipeline.conflicts import summary_of, words_of
 from graftwork.pipeline.curves import write_curves
 from graftwork.pipeline.held_out import put_best_back
-from graftwork.pipeline.metrics import METRICS, metrics_from
+from graftwork.pipeline.metrics import METRICS, metrics_from, rows_in
 from graftwork.pipeline.spectra import begin_spectra, put_if_due
 from graftwork.pipeline.work import Work
 from graftwork.training.averaging import settle
@@ -123,4 +124,15 @@ def _kept(work: Work, trained: Trained, done: int) -> dict[str, Any]:
         work.watch.say(f"the held-out loss has stopped falling: ended after step {done} of {job.num_steps}")
     if kept_step < done:
         work.watch.say(f"the adapter of step {kept_step} had the lowest held-out loss; it is the one that is kept")
-    return {"num_steps": done, "ended_early": done < job.num_steps, "kept_step": kept_step}
+    ended = {"num_steps": done, "ended_early": done < job.num_steps, "kept_step": kept_step}
+    return ended | _conflicts(work, job.spec.conflicts)
+
+
+def _conflicts(work: Work, asked: str) -> dict[str, Any]:
+    """Of all steps, also those before the run was stopped."""
+    if asked == "off":
+        return {}
+    found = summary_of(rows_in(work.folder.path / METRICS), [source.path for source in work.spec.data.sources])
+    if found:
+        work.watch.say(words_of(found, projects=asked == "project"))
+    return {"conflicts": {"asked": asked, **found}}

@@ -9,6 +9,10 @@ from graftwork.base.facts import Quantised
 from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.core.spec import Spec
 from graftwork.data.spec import DataSpec
+from graftwork.evaluation.spec import EvaluationSpec
+from graftwork.pipeline.card_spec import CardSpec
+from graftwork.pipeline.conflict_problems import conflict_problems
+from graftwork.pipeline.evaluation.baseline_spec import baseline_problems
 from graftwork.pipeline.full_problems import full_problems
 from graftwork.pipeline.stage_problems import stage_problems
 from graftwork.pipeline.stage_spec import PARTS, StageSpec, with_last
@@ -23,19 +27,6 @@ else:
     TuneSpec = Annotated[Union[(*get_args(_one_adapter), Annotated[FullSpec, Tag("full")])], _by_method]
 
 PresetName = Literal["regulated", "no-regret", "rl", "light"]
-
-
-class EvaluationSpec(Spec):
-    """How base and adapter are compared on the held-out records."""
-
-    answers: int = Field(default=100, ge=2)
-    """Held-out records that are answered, and compared word for word; at most all of them. 100 to 1000 are usual."""
-
-    max_new_tokens: int = Field(default=64, ge=1)
-    """Most tokens of an answer."""
-
-    batch_size: int = Field(default=16, ge=1)
-    """Records in a forward pass."""
 
 
 class RunSpec(Spec):
@@ -77,6 +68,9 @@ class RunSpec(Spec):
     evaluation: EvaluationSpec = EvaluationSpec()
     """How base and adapter are compared."""
 
+    card: CardSpec = Field(default=CardSpec(), exclude_if=lambda card: card == CardSpec())
+    """What people say of the adapter on its model card: what it is for, whose data it learned from, its licence."""
+
     @property
     def is_full(self) -> bool:
         """Whether the base itself is trained, and no adapter."""
@@ -99,8 +93,20 @@ class RunSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _has_tasks_in_conflict(self) -> "RunSpec":
+        if problems := list(conflict_problems(self)):
+            raise SpecError(problems)
+        return self
+
+    @model_validator(mode="after")
     def _fits_full_tuning(self) -> "RunSpec":
         if self.is_full and (problems := list(full_problems(self))):
+            raise SpecError(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_baseline(self) -> "RunSpec":
+        if problems := list(baseline_problems(self)):
             raise SpecError(problems)
         return self
 

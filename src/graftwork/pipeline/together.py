@@ -223,8 +223,10 @@ def _sent(
 
 def _ended(work: Work, steps: Mapping[str, Done], *, evaluates: bool) -> RunResult:
     from graftwork.pipeline.evaluate import evaluate
+    from graftwork.pipeline.reporting import write_report
 
     done = dict(steps)
     if evaluates:
         done["evaluate"] = evaluate(work, steps["prepare"], steps["train"])
+        write_report(work.folder.path)
     return RunResult(folder=work.folder.path, recipe_digest=recipe_digest(work.spec), steps=done)

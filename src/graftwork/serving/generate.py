@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,12 +51,28 @@ def answers(bank: AdapterBank, prompts: Sequence[Prompt], rows: Sequence[Row], *
 def _greedy(
     split: Halves, cache: Any, tokens_BT: Tensor, mask_BT: Tensor, stop_ids: frozenset[int], max_new_tokens: int
 ) -> list[list[int]]:
-    """The most likely token after each row, again and again, until every row has stopped."""
+    """`greedy_tokens` until every row has stopped, or has said so many."""
     stops = torch.tensor(sorted(stop_ids), device=tokens_BT.device)
-    positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)
     stopped_B = torch.zeros(len(tokens_BT), dtype=torch.bool, device=tokens_BT.device)
     said: list[Tensor] = []
-    while len(said) < max_new_tokens and not stopped_B.all():
+    for next_B in islice(greedy_tokens(split, cache, tokens_BT, mask_BT), max_new_tokens):
+        said.append(next_B)
+        stopped_B |= torch.isin(next_B, stops)
+        if stopped_B.all():
+            break
+    rows: list[list[int]] = torch.stack(said, dim=1).tolist()
+    return rows
+
+
+def greedy_tokens(split: Halves, cache: Any, tokens_BT: Tensor, mask_BT: Tensor) -> Iterator[Tensor]:
+    """The most likely token after each row, next_B, then the one after that, without an end. Nothing is computed ahead.
+
+    Args:
+        tokens_BT: padded on the left.
+        mask_BT: 0 where it is padded.
+    """
+    positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)
+    while True:
         hidden_BTH = split.body(
             input_ids=tokens_BT,
             attention_mask=mask_BT,
@@ -65,13 +82,10 @@ def _greedy(
         ).last_hidden_state
         # contiguous: with a strided view torch 2.13 copies the head's weight once a row on the CPU, gigabytes of it
         next_B = split.logits_of(hidden_BTH[:, -1].contiguous()).argmax(-1)
-        said.append(next_B)
-        stopped_B |= torch.isin(next_B, stops)
+        yield next_B
         tokens_BT = next_B[:, None]
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(mask_BT), 1)], dim=1)
         positions_BT = positions_BT[:, -1:] + 1
-    rows: list[list[int]] = torch.stack(said, dim=1).tolist()
-    return rows
 
 
 def _until_stop(tokens: Sequence[int], stop_ids: frozenset[int]) -> list[int]:

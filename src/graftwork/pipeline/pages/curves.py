@@ -36,6 +36,9 @@ def charts_of(rows: Sequence[Row]) -> list[Chart]:
             is_norm = key == "grad_norm"
             lines = _with_smoothed(label(name), points) if is_norm else [_line(label(name), "train", points)]
             charts.append(chart(label(name), label(unit), lines, num_steps=num_steps, may_be_log=is_norm))
+    if angles := [(row["step"], angle) for row in steps if (angle := _largest_angle(row)) is not None]:
+        lines = [*_with_smoothed(label("angle"), angles), _line(label("angle_90"), "base", [(0, 90), (num_steps, 90)])]
+        charts.append(chart(label("angle"), label("angle_unit"), lines, num_steps=num_steps))
     return charts
 
 
@@ -63,6 +66,12 @@ def _losses(steps: Sequence[Row], looks: Sequence[Row], num_steps: int) -> list[
         lines.append(_line(label("held_out_base"), "base", [(0, base), (num_steps, base)]))
         lines.append(_line(label("held_out_adapter"), "held", [(row["step"], row["adapter_nats"]) for row in looks]))
     return lines
+
+
+def _largest_angle(row: Row) -> float | None:
+    """Of any two tasks of a step, in degrees; None where none were compared."""
+    pairs = row.get("conflicts", {}).get("pairs", ())
+    return max((pair["angle_deg"] for pair in pairs if pair["angle_deg"] is not None), default=None)
 
 
 def _with_smoothed(name: Both, points: Points) -> list[Line]:

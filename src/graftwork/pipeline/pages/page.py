@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from graftwork.core.units import count_text
 from graftwork.pipeline.pages.charts import path_of
 from graftwork.pipeline.pages.figures import share_text
+from graftwork.pipeline.pages.glossary import GLOSSARY
 from graftwork.pipeline.pages.visible import plain, visible, with_white_space
-from graftwork.pipeline.pages.words import GLOSSARY, LABELS, Both, label
+from graftwork.pipeline.pages.words import Both, label, metric_word, term
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+Language = Literal["en", "zh"]
 BESIDE_NUMBER = re.compile(r"(?<=\d) | (?=\d)")
 """Spaces at which a Chinese line must not break: a number stays with what it counts."""
 
 
-def rendered(template: str, values: Mapping[str, Any]) -> str:
-    """The page of `template` with `values` in it."""
-    return _environment().get_template(template).render(values)
+def rendered(template: str, values: Mapping[str, Any], language: Language = "en") -> str:
+    """The page of `template` with `values` in it, which opens in `language`."""
+    return _environment().get_template(template).render({**values, "language": language})
 
 
 @cache
@@ -39,20 +41,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(both=both, say=_say, say_words=_words, text=shown, parts=shown_parts)
+    environment.globals.update(both=both, label=label, say=_say, text=shown, parts=shown_parts)
     environment.globals.update(token_text=token_text, share=share_text, plain=plain, glossary=GLOSSARY, path=path_of)
+    environment.globals.update(verdict_word=partial(term, "verdict"), metric_word=metric_word)
     environment.filters.update(count=count_text)
     return environment
 
 
 def _say(key: str, **values: object) -> Markup:
     return both(label(key, **values))
-
-
-def _words(key: str, *, mode: Both, **values: object) -> Both:
-    """As `label`, with a value that is in both languages itself."""
-    english, chinese = LABELS[key]
-    return english.format(mode=mode[0], **values), chinese.format(mode=mode[1], **values)
 
 
 def both(words: Both) -> Markup:

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
+from graftwork.pipeline.pages import evaluation_words, metric_words
+
 Both = tuple[str, str]
 """The same in English and in Chinese."""
 
 LABELS: Mapping[str, Both] = {
+    **evaluation_words.LABELS,
     "language": ("Language", "语言"),
     "report": ("Data report", "数据报告"),
     "preview": ("What is learned", "训练内容预览"),
@@ -191,6 +194,9 @@ LABELS: Mapping[str, Both] = {
     "rate_unit": ("size of Adam's step", "Adam 步长"),
     "grad_norm": ("Gradient norm", "梯度范数"),
     "norm_unit": ("no unit; of all trained tensors", "无量纲，取全部训练张量"),
+    "angle": ("Largest angle between the gradients of two tasks", "两个任务的梯度之间的最大夹角"),
+    "angle_90": ("90 degrees: above, they are in conflict", "90 度：高于此线即有冲突"),
+    "angle_unit": ("degrees, before projection", "度，投影之前"),
     "singular": ("Largest singular value", "最大奇异值"),
     "singular_unit": ("no unit; of any factor, before it is capped", "无量纲，取各因子之最大者，限幅之前"),
     "by_step": ("Optimizer steps", "优化器步数"),
@@ -207,6 +213,8 @@ LABELS: Mapping[str, Both] = {
 }
 
 TERMS: Mapping[str, Both] = {
+    **evaluation_words.TERMS,
+    **metric_words.TERMS,
     "step.read": ("Read", "读取"),
     "step.layout": ("Layout", "格式识别"),
     "step.quality": ("Quality", "质量检查"),
@@ -294,74 +302,19 @@ TERMS: Mapping[str, Both] = {
     "kind.us_ssn": ("Social Security numbers (US)", "美国社会保障号"),
 }
 
-GLOSSARY: tuple[tuple[Both, Both], ...] = (
-    (
-        ("Row", "行"),
-        (
-            "One entry of a source: a line, an element of a list or a row of a table.",
-            "数据源中的一个条目：一行文本、列表中的一项或表格中的一行。",
-        ),
-    ),
-    (
-        ("Record", "记录"),
-        (
-            "A row that could be read, as a conversation or a text.",
-            "读取成功的一行，表示为一段对话或一篇文本。",
-        ),
-    ),
-    (
-        ("Kept back", "隔离"),
-        (
-            "Not used, with file, line and reason on record. Nothing is deleted from the sources.",
-            "不予采用，并记录文件、行号和原因。数据源本身不作任何删改。",
-        ),
-    ),
-    (
-        ("Held out", "留出"),
-        (
-            "Never trained on; what the adapter is measured by.",
-            "不参与训练，用于衡量适配器的效果。",
-        ),
-    ),
-    (
-        ("Token", "token"),
-        (
-            "A piece of text as the base model reads it. A Chinese character may be one or several.",
-            "底座模型读取文本的最小单位。一个汉字可能对应一个或多个 token。",
-        ),
-    ),
-    (
-        ("Learned token", "计入损失的 token"),
-        (
-            "A token that the model is trained to produce. It only reads the others.",
-            "模型要学会生成的 token；其余 token 只作为上下文。",
-        ),
-    ),
-    (
-        ("Window", "窗口"),
-        (
-            "A stretch of a record that is too long for one row. Windows overlap, and no token is learned twice.",
-            "记录超出序列长度上限时切出的一段。窗口之间有重叠，但每个 token 只学习一次。",
-        ),
-    ),
-    (
-        ("Digest", "摘要值"),
-        (
-            "SHA-256 over the content. The same data has the same digest on any machine.",
-            "内容的 SHA-256 值。相同的数据在任何机器上摘要值相同。",
-        ),
-    ),
-)
-
 
 def label(key: str, **values: object) -> Both:
-    """What `key` says, with `values` in it.
+    """What `key` says, with `values` in it; of a pair, each language gets its own.
 
     >>> label("more_files", num="9")
     ('9 more files', '其余 9 个文件')
     """
     english, chinese = LABELS[key]
-    return english.format(**values), chinese.format(**values)
+    return english.format(**_side(values, 0)), chinese.format(**_side(values, 1))
+
+
+def _side(values: Mapping[str, object], side: int) -> dict[str, object]:
+    return {name: value[side] if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def term(group: str, name: str) -> Both:
@@ -371,6 +324,21 @@ def term(group: str, name: str) -> Both:
     (('Quality', '质量检查'), ('unheard of', 'unheard of'))
     """
     return TERMS.get(f"{group}.{name}", (name, name))
+
+
+def titled(word: Both) -> Both:
+    """`word` as a heading; a name with capitals of its own, such as chrF, stays.
+
+    >>> titled(("answers lost", "丢失的正确回答"))[0], titled(("chrF", "chrF"))[0]
+    ('Answers lost', 'chrF')
+    """
+    english, chinese = word
+    return (english if english != english.lower() else english[:1].upper() + english[1:]), chinese
+
+
+def metric_word(name: str) -> Both:
+    """What a metric is called; its name in words when nobody gave it one."""
+    return TERMS.get(f"metric.{name}", (name.replace("_", " "), name.replace("_", " ")))
 
 
 def repair(name: str) -> Both:

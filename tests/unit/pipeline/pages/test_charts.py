@@ -21,7 +21,7 @@ def test_ticks_are_few_rise_and_hold_all_between_them(low, range_):
     told = ticks(low, low + range_)
     assert 2 <= len(told) <= 7
     assert told == sorted(set(told))
-    assert told[0] <= low + 1e-6 * (1 + abs(low))
+    assert told[0] <= low + 1e-6 * (1 + abs(low) + range_)
     assert told[-1] >= low + range_ - 1e-6 * (1 + abs(low) + range_)
 
 

@@ -7,17 +7,25 @@ import pytest
 
 import graftwork.data.privacy.recognisers
 import graftwork.data.quality.record_checks
-import graftwork.data.quality.whole_checks  # noqa: F401  these fill the catalogs
+import graftwork.data.quality.whole_checks
+import graftwork.evaluation.dimensions
+import graftwork.evaluation.perturbations  # noqa: F401  these fill the catalogs
 from graftwork.data.privacy.recogniser import RECOGNISERS
 from graftwork.data.privacy.spec import PrivacySpec
 from graftwork.data.quality.check import CHECKS
 from graftwork.data.quality.whole import WHOLE_CHECKS
 from graftwork.data.tally import STEPS
-from graftwork.pipeline.pages.words import GLOSSARY, LABELS, TERMS, label, repair, term
+from graftwork.evaluation.dimension import DIMENSIONS
+from graftwork.evaluation.perturbations.perturbation import PERTURBATIONS
+from graftwork.pipeline.pages import evaluation_words, metric_words
+from graftwork.pipeline.pages.glossary import GLOSSARY
+from graftwork.pipeline.pages.words import LABELS, TERMS, label, repair, term
 
-ALL = {**LABELS, **TERMS, **{word[0]: pair for word, meaning in GLOSSARY for pair in (word, meaning)}}
+MEANINGS = (*GLOSSARY, *evaluation_words.GLOSSARY)
+ALL = {**LABELS, **TERMS, **{pair[0]: pair for entry in MEANINGS for pair in entry}}
 HAN = re.compile(r"[\u4e00-\u9fff]")
-WITHOUT_CHINESE = {"made.graftwork", "Token"}
+WITHOUT_CHINESE = {"made.graftwork", "Token", "caption_value", "caption_apart"}
+WITHOUT_CHINESE |= {f"metric.{name}" for name in ("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l")}
 
 
 def names_in(text):
@@ -38,6 +46,19 @@ def test_every_step_check_and_kind_of_personal_data_has_a_word():
     names += [f"kind.{RECOGNISERS[name].kind}" for name in RECOGNISERS]
     names += [f"mode.{mode}" for mode in PrivacySpec.model_fields["mode"].annotation.__args__]
     assert not [name for name in names if name not in TERMS]
+
+
+def test_every_dimension_metric_and_disturbance_has_a_word_and_says_in_chinese_what_it_is():
+    missing = []
+    for name in DIMENSIONS:
+        wanted = [f"dimension.{name}"]
+        for metric in DIMENSIONS[name].metrics:
+            wanted += [f"metric.{metric.name}", f"unit.{metric.unit}"]
+        missing += [key for key in wanted if key not in TERMS]
+        abouts = [name, *(f"{name}.{metric.name}" for metric in DIMENSIONS[name].metrics)]
+        missing += [key for key in abouts if not HAN.search(metric_words.ABOUT.get(key, ""))]
+    missing += [f"disturbance.{name}" for name in PERTURBATIONS if f"disturbance.{name}" not in TERMS]
+    assert not missing
 
 
 def test_a_name_without_a_word_is_shown_as_it_is():

@@ -1,0 +1,58 @@
+"""Sentences and frames in English and Chinese, written for this project."""
+
+FRAMES_EN = (
+    ("Please answer this: ", ""),
+    ("Here is a question for you.\n\n", ""),
+    ("I would like to ask you something. ", ""),
+    ("Could you help me with the following?\n", ""),
+    ("Hello, ", "\n\nThank you."),
+    ("Question: ", ""),
+    ("My request is this:\n\n", ""),
+    ("", "\n\nThanks in advance."),
+)
+FRAMES_ZH = (
+    ("请回答：", ""),
+    ("我想请教一下：", ""),
+    ("你好，", ""),
+    ("问题：", ""),
+    ("麻烦帮我看看下面的内容。\n\n", ""),
+    ("我的请求是：\n", ""),
+    ("", "\n\n谢谢。"),
+    ("打扰一下，", ""),
+)
+DISTRACTORS_EN = (
+    "The kettle in the kitchen is blue.",
+    "It rained a little this morning.",
+    "My neighbour plays the violin on Sundays.",
+    "The library has new curtains.",
+    "Someone left an umbrella on the bus.",
+    "The garden gate was painted green last week.",
+    "A sparrow sat on the window sill for a while.",
+    "The bakery round the corner opens early.",
+    "There is a poster of a lighthouse in the corridor.",
+    "My cousin collects old postcards.",
+    "The stairs in this house creak a bit.",
+    "We had tomato soup for lunch.",
+    "The leaves are turning yellow in the park.",
+    "A bicycle leans against the fence.",
+    "The clock in the hallway ticks loudly.",
+    "Her scarf is knitted from soft wool.",
+)
+DISTRACTORS_ZH = (
+    "厨房里的水壶是蓝色的。",
+    "今天早上下了一点小雨。",
+    "邻居星期天喜欢拉小提琴。",
+    "图书馆换了新的窗帘。",
+    "有人把雨伞忘在了公交车上。",
+    "花园的大门上周刷成了绿色。",
+    "窗台上停着一只麻雀。",
+    "街角的面包店开门很早。",
+    "走廊里挂着一张灯塔的海报。",
+    "表妹喜欢收集旧明信片。",
+    "这栋房子的楼梯走起来会响。",
+    "午饭喝的是番茄汤。",
+    "公园里的树叶慢慢变黄了。",
+    "篱笆旁边靠着一辆自行车。",
+    "过道里的挂钟滴答作响。",
+    "她的围巾是用软羊毛织的。",
+)

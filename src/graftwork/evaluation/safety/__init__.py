@@ -1,0 +1,1 @@
+"""What the dimension `safety` asks, one file a kind of question."""

@@ -1,0 +1,1 @@
+"""The doctor: a recipe examined before it is trained, on its own base, data and adapter."""
