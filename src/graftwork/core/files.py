@@ -12,28 +12,37 @@ from graftwork.core.errors import IntegrityError, NotFoundError
 DEEPEST_JSON = 32
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to be written, which takes its place when it is whole: a reader, or a crash, sees the old
-    file or the whole new one."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` so that a reader, or a crash, sees the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         temporary = Path(file.name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        try:
+            file.write(content)
+            file.flush()
+            _put(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to a file that is there whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to be written by another library, which takes the place of `path` when it is whole. It lies in a folder of
+    its own beside it, and so does whatever that library writes on the way: a killed process leaves that folder alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as work:
+        whole = Path(work) / "whole"
+        yield whole
+        _put(whole, path)
+
+
+def _put(whole: Path, path: Path) -> None:
+    with whole.open("rb") as file:
+        os.fsync(file.fileno())
+    whole.chmod(0o666 & ~_umask())
+    whole.replace(path)
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -44,7 +45,10 @@ def checkpoints_in(folder: Path) -> list[Path]:
 def clear_torn(folder: Path) -> None:
     """Remove what a killed process was writing when it died; it never had a checkpoint's name."""
     for torn in folder.glob(".step-*"):
-        torn.unlink()
+        if torn.is_dir():
+            rmtree(torn)
+        else:
+            torn.unlink()
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:

@@ -372,5 +372,7 @@ def test_a_write_that_is_cut_off_leaves_the_one_before(tmp_path):
 def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
     State(steps=1).save(tmp_path, 1)
     (tmp_path / ".step-00000002.safetensors.x1y2").write_bytes(b"half")
+    (tmp_path / ".step-00000003.safetensors.z3").mkdir()
+    (tmp_path / ".step-00000003.safetensors.z3" / ".tmpAbc").write_bytes(b"half")
     assert State().restore(tmp_path)[0] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
