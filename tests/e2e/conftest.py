@@ -1,6 +1,7 @@
 """A tiny base and a recipe for it, made once."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def run_copy(tmp_path, finished):
     return tmp_path / "run"
 
 
-def graftwork(*words):
-    """The command line as a user starts it."""
+def graftwork(*words, threads=1):
+    """The command line as a user starts it, computing with as many threads as this process: the last bits follow."""
     command = [sys.executable, "-m", "graftwork.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env)

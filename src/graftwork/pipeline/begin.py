@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graftwork.adapters.bank import AdapterBank, Handle
 from graftwork.base.head import nats_of_states
 from graftwork.base.packing import refuse_mixed_packs
 from graftwork.core.errors import IntegrityError, SpecError
 from graftwork.pipeline.below import load_below
+from graftwork.pipeline.computing import continued
 from graftwork.pipeline.conflict_problems import lone_task_problems
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.held_out import Looks, looks_of
 from graftwork.pipeline.train_inputs import mixture_of
 from graftwork.pipeline.work import Work, prepared_tokens
 from graftwork.training.averaging import averages_of
-from graftwork.training.checkpoints import Beside, refuse_unwritable, restore_newest
+from graftwork.training.checkpoints import Beside, refuse_unwritable, restore_newest, said_at
 from graftwork.training.evolving import beside_of, evolving
 from graftwork.training.job import Loss, TrainJob, layout_of
 from graftwork.training.optimizers import optimizer_for
 from graftwork.training.scaling import loss_scale_for
+from graftwork.training.team import ALONE
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +62,7 @@ class Trained:
         below: digests of what it stands on, before the first step.
         looks: at the held-out records; None for never.
         ready: as of the trainee; called again when the tensors are put back to those of another step.
+        computing: what its steps are computed with, as `computing_now`.
     """
 
     job: TrainJob
@@ -69,6 +72,7 @@ class Trained:
     checkpoints: Path
     looks: Looks | None
     ready: Callable[[torch.optim.Optimizer], None]
+    computing: Mapping[str, Any]
 
 
 def adapter_to_train(work: Work, stage: Stage | None, bank: AdapterBank | None = None) -> Trainee:
@@ -116,11 +120,8 @@ def begin(work: Work, prepared: Done, job_digest: str, trainee: Trainee) -> Trai
     also = {name: one.state for name, one in remembered.items() if one}
     beside = beside_of(bank[trainee.handle], parts, also)
     refuse_unwritable(checkpoints, params, beside)
-    first_step, skipped = restore_newest(checkpoints, job=job_digest, params=params, optimizer=optimizer, beside=beside)
-    for one in skipped:
-        work.watch.say(f"{one.path.name} cannot be used: {one.reason}")
-    if first_step:
-        work.watch.say(f"going on from the checkpoint of step {first_step}")
+    told: dict[str, Any] = {"job": job_digest, "params": params, "optimizer": optimizer, "beside": beside}
+    first_step, computing = _restored(work, checkpoints, told)
     trainee.ready(optimizer)
     job = TrainJob(
         bank=bank,
@@ -150,4 +151,16 @@ def begin(work: Work, prepared: Done, job_digest: str, trainee: Trainee) -> Trai
         checkpoints=checkpoints,
         looks=looks_of(job, prepared_tokens(work, "evaluation", prepared.summary)),
         ready=trainee.ready,
+        computing=computing,
     )
+
+
+def _restored(work: Work, checkpoints: Path, state: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """The step of the newest whole checkpoint, whose tensors are in `state` now, and with what one goes on from it."""
+    step, skipped = restore_newest(checkpoints, **state)
+    for one in skipped:
+        work.watch.say(f"{one.path.name} cannot be used: {one.reason}")
+    if step:
+        work.watch.say(f"going on from the checkpoint of step {step}")
+    before = said_at(checkpoints, step).computing
+    return step, continued(before, alone=work.crew.team is ALONE, say=work.watch.say)

@@ -51,7 +51,7 @@ def train_full(work: Work, prepared: Done) -> Done:
     if kept := work.folder.set_aside(MODEL):
         work.watch.say(f"a model of other inputs lay here; it is kept at {kept}")
     folder = work.folder.path / MODEL
-    card = write_model(folder, own, provenance(work, prepared, ended["kept_step"]))
+    card = write_model(folder, own, provenance(work, prepared, ended["kept_step"], trained.computing))
     summary: dict[str, Any] = {
         "model_digest": card.digest,
         "num_params": sum(prod(tensor.shape) for tensor in trainee.params.values()),

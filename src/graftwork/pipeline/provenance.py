@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
-
-import torch
 
 import graftwork
 from graftwork.core.spec import plain
@@ -14,7 +13,7 @@ from graftwork.pipeline.folder import Done
 from graftwork.pipeline.work import Work
 
 
-def provenance(work: Work, prepared: Done, num_steps: int) -> dict[str, Any]:
+def provenance(work: Work, prepared: Done, num_steps: int, computing: Mapping[str, Any]) -> dict[str, Any]:
     """What an adapter's card says about how it was trained."""
     return {
         "recipe": dict(plain(work.spec)),
@@ -26,5 +25,5 @@ def provenance(work: Work, prepared: Done, num_steps: int) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "transformers", "tokenizers", "safetensors")},
         },
-        "threads": torch.get_num_threads(),
+        "threads": computing["threads"],
     }

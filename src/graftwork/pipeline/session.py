@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftwork.core.errors import Interrupted, WorkError
 from graftwork.pipeline.begin import Trained
+from graftwork.pipeline.computing import computed_with
 from graftwork.pipeline.conflicts import summary_of, words_of
 from graftwork.pipeline.curves import write_curves
 from graftwork.pipeline.held_out import put_best_back
@@ -35,7 +36,11 @@ def to_the_end(work: Work, trained: Trained) -> dict[str, Any]:
         Steps done, whether that was early, and after which of them the tensors were as they are now.
     """
     asked = trained.job.spec.gradient_checkpointing
-    with recomputing(trained.job.bank, asked=asked), closing(ongoing(work, trained)) as session:
+    with (
+        computed_with(trained.computing["threads"]),
+        recomputing(trained.job.bank, asked=asked),
+        closing(ongoing(work, trained)) as session,
+    ):
         try:
             next(session)
             for report in train(trained.job, time.monotonic):
@@ -104,7 +109,12 @@ def _saved_as_needed(work: Work, trained: Trained, step: int) -> bool:
             params=job.params,
             optimizer=job.optimizer,
             beside=trained.beside,
-            keeping=Keeping(newest=job.spec.keep_checkpoints, best_step=best_step, noted=looks.noted if looks else {}),
+            keeping=Keeping(
+                newest=job.spec.keep_checkpoints,
+                best_step=best_step,
+                noted=looks.noted if looks else {},
+                computing=trained.computing,
+            ),
         )
     if stop:
         raise Interrupted(f"saved after step {step} of {job.num_steps}")

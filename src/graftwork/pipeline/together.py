@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftwork.core.errors import Interrupted, Problem, SpecError, WorkError
+from graftwork.pipeline.computing import OTHERWISE, computed_with
 from graftwork.pipeline.folder import Done, RunFolder
 from graftwork.pipeline.recipes import effective_text, recipe_digest
 from graftwork.pipeline.run import RunResult, checked_and_prepared
@@ -162,13 +163,27 @@ class Joint:
                 begun.append(one)
         if self.bank is None:
             return
-        with recomputing(self.bank, asked=any(one.trained.job.spec.gradient_checkpointing for one in begun)):
+        with (
+            computed_with(_threads(begun)),
+            recomputing(self.bank, asked=any(one.trained.job.spec.gradient_checkpointing for one in begun)),
+        ):
             for index, ended in _ends(begun, most_tokens):
                 name = begun[index].work.spec.name
                 if isinstance(ended, WorkError):
                     self.failures[name] = ended
                 else:
                     self.done[name] = begun[index].written(ended)
+
+
+def _threads(begun: Sequence[Begun]) -> int:
+    """As many as the first of them that was begun before; the others are told if theirs were others."""
+    most = max(one.trained.job.first_step for one in begun)
+    first = next(one for one in begun if one.trained.job.first_step == most)
+    threads: int = first.trained.computing["threads"]
+    for one in begun:
+        if (own := one.trained.computing["threads"]) != threads:
+            one.work.watch.say(f"threads {own} then and {threads} now: {OTHERWISE}")
+    return threads
 
 
 End = tuple[int, dict[str, Any] | WorkError]

@@ -109,7 +109,7 @@ class Begun:
         updates = put_spectra(work, trained, adapter, step=ended["kept_step"], written=True)
         folder = work.folder.path / ADAPTER
         on = noted(work.below[-1], work.spec.on, folder) if work.spec.on else None
-        told = provenance(work, prepared, ended["kept_step"])
+        told = provenance(work, prepared, ended["kept_step"], trained.computing)
         if stage:
             told["stages"] = stage.lineage(prepared, ended["kept_step"], adapter.digest())
         card = write_adapter(folder, adapter, work.base, told, on=on)

@@ -59,11 +59,13 @@ class Keeping:
         newest: so many of the newest stay, this one included.
         best_step: the step whose state is the best so far; its checkpoint stays too. None when nobody judges.
         noted: plain data that whoever trains wants back when the run goes on, by name.
+        computing: what the steps were computed with, by name: threads, version of the library.
     """
 
     newest: int = KEPT
     best_step: int | None = None
     noted: Mapping[str, Any] = field(default_factory=dict)
+    computing: Mapping[str, Any] = field(default_factory=dict)
 
 
 UNJUDGED = Keeping()
@@ -152,7 +154,7 @@ def said_at(folder: Path, step: int) -> Keeping:
     if step == 0:
         return UNJUDGED
     told = read_told(path_of(folder, step))
-    return Keeping(best_step=told.get("best_step"), noted=told.get("noted", {}))
+    return Keeping(best_step=told.get("best_step"), noted=told.get("noted", {}), computing=told.get("computing", {}))
 
 
 def refuse_unwritable(folder: Path, params: Mapping[str, Tensor], beside: Beside = ALONE) -> None:
@@ -191,7 +193,8 @@ def checkpoint_bytes(params: Mapping[str, Tensor], beside: Beside = ALONE) -> in
 def _said(keeping: Keeping) -> dict[str, Any]:
     """Nothing of what nobody said, so that such a file reads the same as ever."""
     best = {} if keeping.best_step is None else {"best_step": keeping.best_step}
-    return {**best, **({"noted": dict(keeping.noted)} if keeping.noted else {})}
+    also = {"noted": dict(keeping.noted), "computing": dict(keeping.computing)}
+    return {**best, **{name: value for name, value in also.items() if value}}
 
 
 def _drop_older(path: Path, keeping: Keeping) -> None:

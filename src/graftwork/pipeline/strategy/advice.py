@@ -9,9 +9,7 @@ With a tuned level t and the best level p of prompting, d = t - p on the same re
 
 Without a tuned level, prompting does it when the lower end of its interval reaches what is enough.
 
-Source: the interval of a difference of shares on the same records: Agresti and Min 2005,
-https://doi.org/10.1002/sim.1781 (half a pair added to each of the four outcomes). Of other numbers: the mean of the
-differences with 1.96 standard errors.
+Intervals and records needed are those of any comparison of two subjects; see `evaluation.comparing`.
 """
 
 from __future__ import annotations
@@ -19,10 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, sqrt
 from typing import Literal
 
-from graftwork.evaluation.estimate import mean_of
+from graftwork.evaluation.comparing import Rules, compared
+from graftwork.evaluation.dimension import Metric
+from graftwork.evaluation.item import Score
+from graftwork.evaluation.result import Comparison
+from graftwork.evaluation.sample import sample_of
 
 Kind = Literal["zero-shot", "few-shot", "tuned"]
 Verdict = Literal["prompt", "tune", "train and compare", "measure more"]
@@ -102,38 +103,38 @@ def advise(levels: Sequence[Level], *, margin: float, enough: float | None, are_
         small = () if gain.low >= margin else (f"It may be less than the margin of {margin:.3g}.",)
         text = f"Train: tuned is better than {best.name}."
         return Advice(verdict="tune", text=text, reasons=(told, saved, *small), steps=steps)
-    text = f"Not shown either way on {len(tuned.scores)} records: hold out about {needed(best, tuned, margin):,}."
+    more = needed(best, tuned, margin, are_shares=are_shares)
+    text = f"Not shown either way on {len(tuned.scores)} records: hold out about {more:,}."
     return Advice(verdict="measure more", text=text, reasons=(told,), steps=steps)
 
 
 def bought(lower: Level, upper: Level, *, are_shares: bool) -> Bought:
     """What `upper` has over `lower`, record by record."""
-    pairs = list(zip(lower.scores, upper.scores, strict=True))
-    differences = [b - a for a, b in pairs]
-    if are_shares:
-        won, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-        num = len(pairs) + 2
-        middle = (won - lost) / num
-        half = 1.96 * sqrt(max(0.0, won + lost + 1 - (won - lost) ** 2 / num)) / num
-    else:
-        told = mean_of(differences)
-        middle, half = told.mean, 1.96 * told.stderr
+    told = _compared(lower, upper, are_shares=are_shares, margin=None)
     return Bought(
         over=lower.name,
         name=upper.name,
-        difference=sum(differences) / len(differences),
-        low=middle - half,
-        high=middle + half,
+        difference=told.difference,
+        low=told.difference if told.low is None else told.low,  # all records differ by the same
+        high=told.difference if told.high is None else told.high,
         more_tokens=upper.prompt_tokens - lower.prompt_tokens,
     )
 
 
-def needed(lower: Level, upper: Level, margin: float) -> int:
+def needed(lower: Level, upper: Level, margin: float, *, are_shares: bool) -> int:
     """Records with which a difference such as this one, but at least the margin, would show."""
-    differences = [b - a for a, b in zip(lower.scores, upper.scores, strict=True)]
-    told = mean_of(differences)
-    spread = told.stderr * sqrt(len(differences))
-    return max(len(differences) + 1, ceil((1.96 * spread / max(abs(told.mean), margin)) ** 2))
+    found = abs(_compared(lower, upper, are_shares=are_shares, margin=None).difference)
+    told = _compared(lower, upper, are_shares=are_shares, margin=max(found, margin))
+    return max(len(upper.scores) + 1, told.needed_items or 0)
+
+
+def _compared(lower: Level, upper: Level, *, are_shares: bool, margin: float | None) -> Comparison:
+    metric = Metric(
+        name="score", unit="score", better="more", about="What the advice follows from.", is_share=are_shares
+    )
+    alone = [str(number) for number in range(len(upper.scores))]
+    ours, theirs = (sample_of(metric, [Score(one) for one in level.scores], alone) for level in (upper, lower))
+    return compared(ours, theirs, (upper.name, lower.name), better="more", margin=margin, rules=Rules())
 
 
 def _untuned(best: Level, steps: tuple[Bought, ...], enough: float | None) -> Advice:

@@ -30,7 +30,7 @@ def test_tuned_far_above_is_worth_it_and_the_tokens_it_saves_are_told():
     told = advice(ZERO, FEW, level("tuned", "tuned", 190))
     assert told.verdict == "tune"
     assert told.reasons[:2] == (
-        "tuned has +0.200 over 5 examples (95 % interval +0.142 to +0.254)",
+        "tuned has +0.200 over 5 examples (95 % interval +0.150 to +0.261)",
         "It takes 340 tokens less a request.",
     )
 
@@ -88,4 +88,4 @@ def test_an_interval_of_shares_is_never_empty_and_mirrors(pairs):
 
 
 def test_more_records_are_needed_than_there_are():
-    assert needed(FEW, level("tuned", "tuned", 152), margin=0.02) > 200
+    assert needed(FEW, level("tuned", "tuned", 152), margin=0.02, are_shares=True) > 200
