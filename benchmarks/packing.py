@@ -16,18 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from step_job import job_on
 
-from graftwork.adapters.bank import AdapterBank
-from graftwork.adapters.methods.lora import LoraSpec
-from graftwork.base.load import load_base
-from graftwork.core.spec import parse
-from graftwork.data.batches import evenly
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin
-from graftwork.training.job import TrainJob, layout_of
+from graftwork.training.job import TrainJob
 from graftwork.training.loop import train
-from graftwork.training.optimizers import optimizer_for
-from graftwork.training.spec import TrainSpec
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -45,26 +39,9 @@ def records(num: int, longest: int) -> list[Encoded]:
 
 def job(told: argparse.Namespace, packing: object) -> TrainJob:
     """A training that sees all records in every step."""
-    base = load_base("bundled:smollm2-135m-instruct")
-    bank = AdapterBank(base)
-    handle = bank.fresh(parse(LoraSpec, {"rank": 8, "targets": ["all"]}), seed=0)
     asked = {"batch_size": 8, "accumulation": told.records // 8, "packing": packing, "seed": 1}
-    spec = parse(TrainSpec, asked)
-    params = {name: tensor.requires_grad_() for name, tensor in bank[handle].tensors()}
     given = records(told.records, told.row_tokens)
-    return TrainJob(
-        bank=bank,
-        handle=handle,
-        split=base.halves,
-        params=params,
-        optimizer=optimizer_for(params, spec),
-        records=given,
-        lengths=[len(record.tokens_T) for record in given],
-        mixture=evenly(len(given)),
-        spec=spec,
-        num_steps=told.steps + 1,
-        layout=layout_of(bank, spec),
-    )
+    return job_on(given, {"rank": 8, "targets": ["all"]}, asked, num_steps=told.steps + 1)
 
 
 def main() -> None:

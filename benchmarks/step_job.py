@@ -1,6 +1,8 @@
-"""The job whose steps `step_profile.py` looks into: the task of `training.py`, in this process."""
+"""Jobs whose steps are measured in this process: the task of `training.py`, or any records."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from training_task import BASE, Task, prepared, write_recipe
 
@@ -10,6 +12,7 @@ from graftwork.base.load import DtypeName, load_base
 from graftwork.core.spec import parse
 from graftwork.data.batches import evenly
 from graftwork.data.collate import Batch
+from graftwork.data.encode import Encoded
 from graftwork.training.job import TrainJob, layout_of
 from graftwork.training.optimizers import optimizer_for
 from graftwork.training.passes import step_of
@@ -19,9 +22,7 @@ from graftwork.training.spec import TrainSpec
 def job_of(task: Task, folder: Path, *, batch_size: int, packing: str, dtype: DtypeName, num_steps: int) -> TrainJob:
     """The training of `task`: in micro-batches of `batch_size`, or in rows of so many tokens."""
     records = prepared(write_recipe(task, folder, num_steps), folder / "run")
-    base = load_base(BASE, dtype=dtype)
-    bank = AdapterBank(base)
-    handle = bank.fresh(parse(LoraSpec, {"rank": task.rank, "alpha": task.alpha, "targets": ["all"]}), seed=task.seed)
+    adapter = {"rank": task.rank, "alpha": task.alpha, "targets": ["all"]}
     asked = {
         "batch_size": batch_size,
         "accumulation": task.per_step // batch_size,
@@ -29,7 +30,22 @@ def job_of(task: Task, folder: Path, *, batch_size: int, packing: str, dtype: Dt
         "packing": packing_of(packing),
         "seed": task.seed,
     }
-    spec = parse(TrainSpec, asked)
+    return job_on(records, adapter, asked, dtype=dtype, num_steps=num_steps)
+
+
+def job_on(
+    records: Sequence[Encoded],
+    adapter: Mapping[str, Any],
+    training: Mapping[str, Any],
+    *,
+    num_steps: int,
+    dtype: DtypeName = "bfloat16",
+) -> TrainJob:
+    """A LoRA as `adapter` asks, on the bundled base, trained on all `records` as `training` asks."""
+    spec = parse(TrainSpec, training)
+    base = load_base(BASE, dtype=dtype)
+    bank = AdapterBank(base)
+    handle = bank.fresh(parse(LoraSpec, adapter), seed=spec.seed)
     params = {name: tensor.requires_grad_() for name, tensor in bank[handle].trained()}
     return TrainJob(
         bank=bank,

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from hashlib import blake2b
 from typing import Any
 
+from graftwork.data.cut_text import cut_earlier, cuts_earlier
 from graftwork.data.edits import Edit, edited
 from graftwork.data.encode import Encoding, Unusable, Writer
 from graftwork.data.layouts.layout import record_of
@@ -25,8 +26,6 @@ from graftwork.data.tally import Tally
 from graftwork.data.written import json_line, record_data
 
 ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|([nrtbf\"/\\]))")
-CUT_END = re.compile(r"[^\s\]\[]{0,40}(?:[ -]?\d+){0,8}$")
-CUT_IN_WORDS = re.compile(r"[^\s\]\[]{0,40}(?:[ -]?\d+){0,8}(?= \.\.\. \(\d+ characters\))")
 EXCERPT = 300
 """Characters of a text that an example shows."""
 READ_BACK = 50
@@ -208,7 +207,7 @@ class Preparer:
             return text
         plain = ESCAPE.sub(_unescaped, text)
         masked = self._masked(plain)
-        return CUT_END.sub(" ...", masked) if len(text) >= SHOWN_CHARACTERS else CUT_IN_WORDS.sub("'", masked)
+        return cut_earlier(masked) if len(text) >= SHOWN_CHARACTERS else cuts_earlier(masked)
 
     @cached_property
     def _mask(self) -> Deidentifier | None:

@@ -17,7 +17,9 @@ from graftwork.adapters.methods.dynamic_lora import allocated, begin, finish, st
 from graftwork.core.errors import SpecError
 
 USUAL = {"rank": 3, "cap": 6}
-IMPORTANCE = st.lists(st.floats(0, 1e6), min_size=1, max_size=30)
+WEIGHTS = st.just(0.0) | st.floats(1e-290, 1e6)
+"""Times a power of two exactly, which numbers next to zero are not."""
+IMPORTANCE = st.lists(WEIGHTS, min_size=1, max_size=30)
 
 
 @st.composite

@@ -128,10 +128,13 @@ def needed(lower: Level, upper: Level, margin: float, *, are_shares: bool) -> in
     return max(len(upper.scores) + 1, told.needed_items or 0)
 
 
+def metric_of(*, are_shares: bool) -> Metric:
+    """The metric whose scores these are."""
+    return Metric(name="score", unit="score", better="more", about="What the advice follows from.", is_share=are_shares)
+
+
 def _compared(lower: Level, upper: Level, *, are_shares: bool, margin: float | None) -> Comparison:
-    metric = Metric(
-        name="score", unit="score", better="more", about="What the advice follows from.", is_share=are_shares
-    )
+    metric = metric_of(are_shares=are_shares)
     alone = [str(number) for number in range(len(upper.scores))]
     ours, theirs = (sample_of(metric, [Score(one) for one in level.scores], alone) for level in (upper, lower))
     return compared(ours, theirs, (upper.name, lower.name), better="more", margin=margin, rules=Rules())

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from graftwork.core.errors import Problem, SpecError
 from graftwork.core.files import write_json
 from graftwork.data.records import Record
-from graftwork.evaluation.estimate import Estimate, mean_of, ratio_of, wilson
-from graftwork.evaluation.item import Question, Reply
+from graftwork.evaluation.item import Question, Reply, Score
+from graftwork.evaluation.measuring import measured
+from graftwork.evaluation.sample import sample_of
 from graftwork.pipeline.folder import Done, RunFolder
 from graftwork.pipeline.prepare import EVALUATION, TRAIN
 from graftwork.pipeline.spec import RunSpec
-from graftwork.pipeline.strategy.advice import Advice, Kind, Level, advise
+from graftwork.pipeline.strategy.advice import Advice, Kind, Level, advise, metric_of
 from graftwork.pipeline.strategy.prompts import LONGEST_ANSWER, as_many_as_fit, closed_set, drawn, with_examples
 from graftwork.pipeline.untouched import untouched
 from graftwork.pipeline.watch import Watch
@@ -257,9 +258,9 @@ def _of_level(work: Work, posed: Posed, level: Asked, replies: Mapping[str, Repl
         "name": level.name,
         "kind": level.kind,
         "fewest_examples": min(level.shots),
-        "exact": _share(exact),
-        **({"choice": _share(likeliest)} if posed.closed else {}),
-        "bits_per_byte": _number(ratio_of(bits, sizes)),
+        "exact": _interval([Score(one) for one in exact], are_shares=True),
+        **({"choice": _interval([Score(one) for one in likeliest], are_shares=True)} if posed.closed else {}),
+        "bits_per_byte": _interval([Score(b, s) for b, s in zip(bits, sizes, strict=True)], are_shares=False),
         "prompt_tokens": round(mean(one.num_tokens - room for one in level.free), 1),
         "scores": {"exact": exact, "bits_per_byte": [-b / s for b, s in zip(bits, sizes, strict=True)]},
     }
@@ -268,24 +269,20 @@ def _of_level(work: Work, posed: Posed, level: Asked, replies: Mapping[str, Repl
 def _for_advice(level: Asked, told: Mapping[str, Any], *, is_share: bool) -> Level:
     main = "exact" if is_share else "bits_per_byte"
     scores = tuple(told["scores"][main])
-    spread = mean_of(scores)
     return Level(
         name=level.name,
         kind=level.kind,
         scores=scores,
-        low=told["exact"]["low"] if is_share else spread.mean - 1.96 * spread.stderr,
+        low=_interval([Score(one) for one in scores], are_shares=is_share)["low"],
         prompt_tokens=told["prompt_tokens"],
     )
 
 
-def _share(scores: Sequence[float]) -> dict[str, float]:
-    told = mean_of(scores)
-    low, high = wilson(told)
-    return {"mean": told.mean, "low": low, "high": high}
-
-
-def _number(told: Estimate) -> dict[str, float]:
-    return {"mean": told.mean, "low": told.mean - 1.96 * told.stderr, "high": told.mean + 1.96 * told.stderr}
+def _interval(scores: Sequence[Score], *, are_shares: bool) -> dict[str, float]:
+    alone = [str(number) for number in range(len(scores))]
+    told = measured(sample_of(metric_of(are_shares=are_shares), scores, alone))
+    low, high = (told.value if end is None else end for end in (told.low, told.high))  # None: all are the same
+    return {"mean": told.value, "low": low, "high": high}
 
 
 def _of_training(work: Work) -> dict[str, Any]:
