@@ -41,7 +41,7 @@ from graftwork.adapters.form import Memo
 from graftwork.adapters.route import Group
 from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.load import load_base
-from graftwork.training.memory import give_back_free_memory
+from graftwork.core.heap import Heap
 
 BASE = "bundled:smollm2-135m-instruct"
 RESULTS = Path(__file__).parent / "results"
@@ -256,7 +256,7 @@ def held(told: argparse.Namespace) -> dict[str, Any]:
     another = copies(bank, bank.fresh(parse_adapter_spec({"method": "lora", "rank": told.rank}), seed=0))
     own = [bank.add(another(), name=f"first-{number}") for number in range(5)]
     gc.collect()
-    give_back_free_memory()
+    Heap().tidy()
     before = resident_bytes()
     own += [bank.add(another(), name=str(number)) for number in range(100)]
     gc.collect()
@@ -273,11 +273,11 @@ def held_from_folder(told: argparse.Namespace) -> dict[str, Any]:
         for number in range(5):
             bank.load(Path(folder) / "adapter", name=f"first-{number}")
         gc.collect()
-        give_back_free_memory()
+        Heap().tidy()
         before = resident_bytes()
         own = [bank.load(Path(folder) / "adapter", name=str(number)) for number in range(50)]
         gc.collect()
-        give_back_free_memory()
+        Heap().tidy()
         grown, bytes_each = (resident_bytes() - before) / 50, bank[own[-1]].num_bytes
     return {"bytes_grown": grown, "bytes_of_tensors": bytes_each, "share_beyond": grown / bytes_each - 1}
 

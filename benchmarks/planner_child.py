@@ -21,6 +21,7 @@ from graftwork.adapters.adapter import Adapter
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.load import Base, load_base
+from graftwork.core.heap import Heap
 from graftwork.core.spec import parse
 from graftwork.data.batches import evenly
 from graftwork.data.encode import Encoded
@@ -30,7 +31,7 @@ from graftwork.training.full import full_of
 from graftwork.training.full_spec import FullSpec
 from graftwork.training.job import TrainJob, layout_of
 from graftwork.training.loop import train
-from graftwork.training.memory import checkpoint_activations, give_back_free_memory
+from graftwork.training.memory import checkpoint_activations
 from graftwork.training.optimizers import optimizer_for
 from graftwork.training.spec import TrainSpec
 
@@ -104,11 +105,10 @@ def measured(case: dict[str, Any]) -> dict[str, Any]:
         base.tensor_digest()
     job = job_of(case, base)
     found |= {"begun": resident_bytes(), "begun_peak": peak_bytes()}
-    seconds = []
+    seconds, heap = [], Heap()
     for report in train(job, time.process_time):
         seconds.append(report.seconds)
-        if report.step % 5 == 0:
-            give_back_free_memory()
+        heap.tidy()
     later = seconds[1:] or seconds
     found |= {"seconds": seconds, "step_s": statistics.median(later), "peak": peak_bytes(), "after": resident_bytes()}
     return found

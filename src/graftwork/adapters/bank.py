@@ -30,6 +30,7 @@ from graftwork.adapters.versions import watch_optimizers
 from graftwork.base.facts import same_input
 from graftwork.base.load import Base
 from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError, WorkError
+from graftwork.core.heap import Heap
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,7 +93,7 @@ class AdapterBank:
         self._needed: Counter[tuple[str, str]] = Counter()
         self._hooks: dict[tuple[str, str], Sequence[Removable]] = {}
         self._lock = Lock()
-        self._numbers = itertools.count(1)
+        self._numbers, self._heap = itertools.count(1), Heap()
         self._route: ContextVar[Route | None] = ContextVar("route", default=None)
 
     @property
@@ -330,7 +331,8 @@ class AdapterBank:
 
     def recompute_contexts(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
         """Contexts for a checkpointed forward pass and for its recomputation, which may run in another thread."""
-        return nullcontext(), Entered(self._route, self._route.get())
+        self._heap.tidy()  # before each layer: else one large pass leaves more holes than recomputing saves
+        return nullcontext(), Entered(self._route, self._route.get(), before=self._heap.tidy)
 
     @contextmanager
     def entered(self, route: Route) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from itertools import accumulate, groupby
@@ -171,11 +171,14 @@ def apart(owners: Sequence[Owner], groups: Sequence[Group]) -> list[Segment]:
 class Entered:
     """A context in which `route` is the one in force; it may be entered again, should backward run twice."""
 
-    def __init__(self, variable: ContextVar[Route | None], route: Route | None) -> None:
-        self._variable, self._route = variable, route
+    def __init__(
+        self, variable: ContextVar[Route | None], route: Route | None, *, before: Callable[[], object] = lambda: None
+    ) -> None:
+        self._variable, self._route, self._before = variable, route, before
         self._tokens: list[Token[Route | None]] = []
 
     def __enter__(self) -> None:
+        self._before()
         self._tokens.append(self._variable.set(self._route))
 
     def __exit__(self, *exception: object) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from graftwork.core.errors import Interrupted, WorkError
+from graftwork.core.heap import Heap
 from graftwork.pipeline.begin import Trained
 from graftwork.pipeline.computing import computed_with
 from graftwork.pipeline.conflicts import summary_of, words_of
@@ -19,14 +20,11 @@ from graftwork.pipeline.work import Work
 from graftwork.training.averaging import settle
 from graftwork.training.checkpoints import Keeping, said_at, save_checkpoint
 from graftwork.training.loop import train
-from graftwork.training.memory import checkpoint_activations, give_back_free_memory, keep_activations
+from graftwork.training.memory import checkpoint_activations, keep_activations
 
 if TYPE_CHECKING:
     from graftwork.adapters.bank import AdapterBank
     from graftwork.training.report import StepReport
-
-TRIM_EVERY = 5
-"""Steps between giving free memory back: under 1 % of the time."""
 
 
 def to_the_end(work: Work, trained: Trained) -> dict[str, Any]:
@@ -66,7 +64,7 @@ def recomputing(bank: AdapterBank, *, asked: bool) -> Iterator[None]:
 def ongoing(work: Work, trained: Trained) -> Generator[None, StepReport, dict[str, Any]]:
     """What goes on around the steps of a training, whoever does them: is sent the report of each, until it returns as
     `to_the_end`."""
-    looks, done = trained.looks, trained.job.first_step
+    looks, done, heap = trained.looks, trained.job.first_step, Heap()
     try:
         begin_spectra(work, trained)
         with metrics_from(work, job=trained.digest, first_step=done) as metrics:
@@ -81,8 +79,7 @@ def ongoing(work: Work, trained: Trained) -> Generator[None, StepReport, dict[st
                 put_if_due(work, trained, done)
                 if looks and looks.plan.is_due(done):
                     metrics.looked(looks.take(done))
-                if done % TRIM_EVERY == 0:
-                    give_back_free_memory()
+                heap.tidy()
                 ends = _saved_as_needed(work, trained, done)
     except OSError as error:  # a full disk, most likely
         why = f"{work.folder.path / METRICS}: {error.strerror or error}"

@@ -1,8 +1,7 @@
-"""Memory: gradient checkpointing that keeps the route, and pages given back to the system."""
+"""Gradient checkpointing that keeps the route."""
 
 from __future__ import annotations
 
-import ctypes
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,14 +28,3 @@ def keep_activations(bank: AdapterBank) -> None:
     """Undo `checkpoint_activations`."""
     bank.host.model.activation_checkpointing_disable()
     bank.host.model.eval()
-
-
-def give_back_free_memory() -> None:
-    """Hand pages that hold nothing back to the system, where the C library can (glibc).
-
-    Rows of ever-changing lengths leave holes between tensors; without this the process grows by a fifth over a run.
-    """
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        return  # another C library: nothing is lost but the pages
