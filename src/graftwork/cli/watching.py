@@ -31,9 +31,13 @@ LINE_EVERY_S = 15.0
 
 
 class Terminal:
-    """A watch that shows a run to a person, on standard error."""
+    """A watch that shows a run to a person, on standard error.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    Args:
+        before: what begins once all is loaded.
+    """
+
+    def __init__(self, *, quiet: bool = False, before: str = "training") -> None:
         self._console = Console(stderr=True, highlight=False, quiet=quiet)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -50,6 +54,7 @@ class Terminal:
         self._stop = False
         self._total, self._began_s, self._first, self._line_s = 0, 0.0, 0, 0.0
         self._held_out = ""
+        self._before_what, self._evaluates = before, False
 
     def __enter__(self) -> "Terminal":
         self._before = {s: signal.signal(s, self._asked_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -81,7 +86,7 @@ class Terminal:
 
     def training(self, done: int, total: int) -> None:
         """A new bar."""
-        self._total, self._first = total, done
+        self._total, self._first, self._evaluates = total, done, False
         self._began_s = self._line_s = time.monotonic()
         self._progress.reset(self._task, total=total, completed=done, description="training", visible=True, told="")
 
@@ -106,6 +111,7 @@ class Terminal:
 
     def evaluating(self, label: str, done: int, total: int) -> None:
         """Move the bar of an evaluation."""
+        self._evaluates = True
         self._progress.update(
             self._task, description=label, total=total, completed=done, visible=done < total, told="records"
         )
@@ -117,12 +123,16 @@ class Terminal:
         return self._stop
 
     def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
-        if self._stop:  # asked twice: leave at once, the last checkpoint is there
-            raise Interrupted("interrupted; the last checkpoint is kept, the same command goes on from there")
+        if self._stop:  # asked twice: leave at once
+            kept = "what is finished" if self._evaluates else "the last checkpoint"
+            raise Interrupted(f"interrupted; {kept} is kept, the same command goes on from there")
         self._stop = True
-        if self._total == 0:
-            raise Interrupted("interrupted before training; the same command begins again")
-        self.say("stopping after this step; the state will be saved (once more to leave at once)")
+        if self._evaluates:
+            self.say("stopping after this batch; the same command goes on with what is finished (once more: at once)")
+        elif self._total == 0:
+            raise Interrupted(f"interrupted before {self._before_what}; the same command begins again")
+        else:
+            self.say("stopping after this step; the state will be saved (once more to leave at once)")
 
 
 def watched_run(

@@ -1,10 +1,13 @@
 """What a person sees of a training."""
 
+import os
 import re
+import signal
 
 import pytest
 
 from graftwork.cli.watching import Terminal
+from graftwork.core.errors import Interrupted
 from graftwork.training.report import StepReport
 from graftwork.training.stopping import Look
 
@@ -38,3 +41,33 @@ def test_before_the_first_look_nothing_is_said_of_it(lines):
     said = lines()
     assert "loss 2.500 3,000 tokens/s" in said
     assert "held out" not in said
+
+
+def strike():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_evaluation_that_is_interrupted_while_it_loads_says_so():
+    with (
+        Terminal(before="the first question"),
+        pytest.raises(Interrupted, match="interrupted before the first question"),
+    ):
+        strike()
+
+
+def test_an_evaluation_that_is_interrupted_ends_its_batch_and_says_what_is_kept(lines):
+    with Terminal() as terminal:
+        terminal.evaluating("questions", 0, 9)
+        strike()
+        assert terminal.should_stop()
+        assert "stopping after this batch; the same command goes on with what is finished" in lines()
+        with pytest.raises(Interrupted, match="what is finished is kept, the same command goes on from there"):
+            strike()
+
+
+def test_a_training_after_an_evaluation_is_stopped_as_one(lines):
+    with Terminal() as terminal:
+        terminal.evaluating("questions", 9, 9)
+        terminal.training(0, 5)
+        strike()
+        assert "stopping after this step; the state will be saved" in lines()
