@@ -147,7 +147,9 @@ def test_the_card_says_through_which_stages_the_adapter_went(staged):
     assert (answering["name"], answering["num_steps"], answering["start"]) == ("answering", 6, reading["adapter"])
     assert answering["adapter"] == read_card(staged.adapter).digest
     prepared = staged.steps["stages/1-reading/prepare"].summary
-    assert reading["data"] == {side: prepared[side]["digest"] for side in ("train", "evaluation")}
+    digests = {side: prepared[side]["digest"] for side in ("train", "evaluation")}
+    assert reading["data"] == {**digests, "rows": reading["data"]["rows"]}
+    assert answering["data"]["rows"] not in (reading["data"]["rows"], "")
     assert read_card(staged.folder / "stages" / "1-reading" / "adapter").provenance["stages"] == [reading]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from graftwork.cli.evaluation_view import show_result
+from graftwork.cli.evaluation_view import show_certificate, show_result
 from graftwork.cli.reply import answer
 from graftwork.core.digests import digest
 from graftwork.core.spec import parse
@@ -59,14 +59,16 @@ def evaluate(
         data=None if data is None else parse(SourceSpec, {"path": data}),
         base=base,
     )
-    with Terminal() as terminal:
-        result = evaluated(asked, device="cpu", watch=terminal)
+    with Terminal(before="the first question") as terminal:
+        found = evaluated(asked, device="cpu", watch=terminal)
 
     def view(console: Console) -> None:
-        show_result(console, result)
+        show_result(console, found.result)
+        show_certificate(console, found.certificate)
         console.print(f"Everything lies in {asked.out}", markup=False)
 
-    answer({"folder": str(asked.out), "result": told(result)}, view, as_json=json)
+    said = {"folder": str(asked.out), "result": told(found.result), "certificate": dict(found.certificate)}
+    answer(said, view, as_json=json)
 
 
 def compare(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -25,6 +25,17 @@ def show_result(console: Console, result: EvaluationResult) -> None:
     for note in result.notes:
         console.print(note, markup=False, soft_wrap=True)
     console.print("In brackets: 95 % intervals. <: less is better.", markup=False)
+
+
+def show_certificate(console: Console, certificate: Mapping[str, Any]) -> None:
+    """That it was given, or every reason why not."""
+    if reasons := certificate.get("refused"):
+        console.print("No certificate that all were evaluated on equal terms:", markup=False)
+        for reason in reasons:
+            console.print(f"  {reason}", markup=False, soft_wrap=True)
+    else:
+        told = f"Certificate {certificate['digest'][:16]}: all were evaluated, and trained, on equal terms."
+        console.print(told, markup=False)
 
 
 def _show(console: Console, dimension: DimensionResult, names: Sequence[str]) -> None:
@@ -57,7 +68,7 @@ def _value(metric: MetricResult, name: str) -> str:
 
 def _told(measured: Measured) -> str:
     if measured.low is None or measured.high is None:
-        return _number(measured.value)
+        return "\n".join([_number(measured.value), *([f"({measured.why_none})"] if measured.why_none else [])])
     return f"{_number(measured.value)}\n({_number(measured.low)} to {_number(measured.high)})"
 
 

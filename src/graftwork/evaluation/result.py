@@ -26,6 +26,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from graftwork.core.errors import IntegrityError
 
 FORMAT: Literal[1] = 1
+NO_INTERVAL = "no interval: "
+"""How a reason begins."""
 _CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 Kind = Literal["base", "below", "adapter", "full"]
@@ -63,7 +65,7 @@ class Measured:
     """A number with its interval.
 
     Attributes:
-        low: lower end of the interval; None, with `high`, where there is no spread to tell it from (one group).
+        low: lower end of the interval; None, with `high`, where there is no spread to tell it from, or too few groups.
         level: share of such intervals that hold the true value.
         num_groups: groups of items that depend on each other; equal to `num_items` when all stand alone.
         by: how the interval was found, in words.
@@ -78,6 +80,11 @@ class Measured:
     num_groups: int
     level: float = 0.95
     by: str = ""
+
+    @property
+    def why_none(self) -> str:
+        """Why there is no interval; empty where there is one, and where none is to be had of what was counted."""
+        return self.by if self.low is None and self.by.startswith(NO_INTERVAL) else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,7 +269,7 @@ class EvaluationResult:
 
 def pairs_of(subjects: Iterable[Subject]) -> tuple[tuple[str, str], ...]:
     """Whom to compare with whom, subject first: all with the base, adapters with the model tuned whole and with what
-    they stand on.
+    they stand on, and of several adapters or several such models each further one with the first.
 
     >>> pairs_of([Subject(name="base", kind="base"), Subject(name="a", kind="adapter"), Subject(name="f", kind="full")])
     (('a', 'base'), ('a', 'f'), ('f', 'base'))
@@ -273,12 +280,13 @@ def pairs_of(subjects: Iterable[Subject]) -> tuple[tuple[str, str], ...]:
         "full": ("base",),
         "below": ("base",),
     }
+    firsts = {one.kind: one for one in reversed(told)}
     return tuple(
         (subject.name, reference.name)
         for subject in told
-        for kind in references.get(subject.kind, ())
-        for reference in told
-        if reference.kind == kind
+        for kind in (*references.get(subject.kind, ()), subject.kind)
+        for reference in (told if kind != subject.kind else (firsts[kind],))
+        if reference.kind == kind and reference is not subject
     )
 
 

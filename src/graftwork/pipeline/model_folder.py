@@ -84,10 +84,19 @@ def read_model_card(folder: Path) -> ModelCard:
     Raises:
         IntegrityError: the card is broken, or the model is another.
     """
-    try:
-        card = parse(ModelCard, read_foreign_json(folder / FILE, limit_bytes=JSON_LIMIT_BYTES))
-    except SpecError as error:
-        raise IntegrityError(f"{folder / FILE} is not as it was written:\n{error}") from error
+    card = model_card(folder)
     if (found := fingerprint(folder).digest) != card.digest:
         raise IntegrityError(f"{folder}: its fingerprint is {found}, its card says {card.digest}. Restore it.")
     return card
+
+
+def model_card(folder: Path) -> ModelCard:
+    """What the card of the tuned model in `folder` says; whether the model is that one is not looked at.
+
+    Raises:
+        IntegrityError: the card is broken.
+    """
+    try:
+        return parse(ModelCard, read_foreign_json(folder / FILE, limit_bytes=JSON_LIMIT_BYTES))
+    except SpecError as error:
+        raise IntegrityError(f"{folder / FILE} is not as it was written:\n{error}") from error

@@ -16,6 +16,7 @@ from typing import Any
 from graftwork.core.errors import Problem, SpecError
 from graftwork.core.spec import parse, plain
 from graftwork.pipeline.folder import Done, RunFolder
+from graftwork.pipeline.provenance import data_told
 from graftwork.pipeline.spec import RunSpec
 from graftwork.pipeline.stage_spec import PARTS, each_once
 from graftwork.pipeline.work import Work
@@ -43,12 +44,13 @@ class Stage:
         """What the inputs of its training say of it: nothing where it is like a run of its own."""
         return {} if self.start_digest is None else {"start": self.start_digest}
 
-    def lineage(self, prepared: Done, num_steps: int, adapter_digest: str) -> list[dict[str, Any]]:
+    def lineage(self, work: Work, prepared: Done, num_steps: int, adapter_digest: str) -> list[dict[str, Any]]:
         """What its card says of the stages so far, itself the last: their data, their steps, from which to which
         adapter each went."""
         own = {
             "name": self.name,
-            "data": {side: prepared.summary[side]["digest"] for side in ("train", "evaluation")},
+            "data": data_told(work, prepared),
+            "seed": work.spec.training.seed,
             "num_steps": num_steps,
             "start": self.start_digest,
             "adapter": adapter_digest,
@@ -105,7 +107,7 @@ def after(stage: Stage, work: Work, prepared: Done, trained: Done, name: str) ->
         name=name,
         start=work.folder.path / "adapter",
         start_digest=digest,
-        before=tuple(stage.lineage(prepared, summary["kept_step"], digest)),
+        before=tuple(stage.lineage(work, prepared, summary["kept_step"], digest)),
     )
 
 

@@ -111,7 +111,7 @@ class Begun:
         on = noted(work.below[-1], work.spec.on, folder) if work.spec.on else None
         told = provenance(work, prepared, ended["kept_step"], trained.computing)
         if stage:
-            told["stages"] = stage.lineage(prepared, ended["kept_step"], adapter.digest())
+            told["stages"] = stage.lineage(work, prepared, ended["kept_step"], adapter.digest())
         card = write_adapter(folder, adapter, work.base, told, on=on)
         summary: dict[str, Any] = {
             "adapter_digest": card.digest,

@@ -13,7 +13,7 @@ from typing import Any
 from graftwork.core.digests import canonical_json, digest
 from graftwork.core.errors import ConflictError, IntegrityError, Problem
 from graftwork.evaluation.certificate import manifest as manifests
-from graftwork.evaluation.certificate.conditions import OF_ALL, OF_TRAINED, differences
+from graftwork.evaluation.certificate.conditions import OF_ALL, OF_TRAINED, differences, unknowns
 from graftwork.evaluation.certificate.manifest import Manifest
 from graftwork.evaluation.result import EvaluationResult, told
 from graftwork.evaluation.verdicts import judged, overall
@@ -28,12 +28,14 @@ def refusals(
     told_manifests: Sequence[Manifest],
     *,
     overlaps: Mapping[str, Sequence[str]],
+    unseen: Sequence[str] = (),
     claimed: Sequence[str] = (),
 ) -> tuple[Problem, ...]:
     """Everything that forbids a certificate; nothing if it may be given.
 
     Args:
         overlaps: by dimension the items that were trained on.
+        unseen: subjects whose training records are not here, so that their overlap cannot be told.
         claimed: "dimension.metric" or "metric" that must have a number, such as those with a margin of their own.
     """
     named = {one.subject for one in told_manifests}
@@ -43,7 +45,9 @@ def refusals(
             for subject in result.subjects
             if subject.name not in named
         ),
+        *unknowns(told_manifests),
         *differences(told_manifests),
+        *map(_of_unseen, unseen),
         *(_of_overlap(name, items) for name, items in overlaps.items() if items),
         *_of_nothing(result, claimed),
     )
@@ -54,6 +58,7 @@ def certificate(
     told_manifests: Sequence[Manifest],
     *,
     overlaps: Mapping[str, Sequence[str]],
+    unseen: Sequence[str] = (),
     claimed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The document.
@@ -61,7 +66,7 @@ def certificate(
     Raises:
         ConflictError: what `refusals` tells, all of it.
     """
-    if problems := refusals(result, told_manifests, overlaps=overlaps, claimed=claimed):
+    if problems := refusals(result, told_manifests, overlaps=overlaps, unseen=unseen, claimed=claimed):
         raise ConflictError("No certificate:\n" + "\n".join(map(str, problems)))
     content = {
         "format": FORMAT,
@@ -100,7 +105,7 @@ def checked(document: Mapping[str, Any], result: EvaluationResult) -> None:
         reasons.append("its verdicts are not those of the result")
     try:
         told_manifests = [manifests.read(one) for one in document.get("subjects", ())]
-        reasons += [str(problem) for problem in differences(told_manifests)]
+        reasons += [str(problem) for problem in (*unknowns(told_manifests), *differences(told_manifests))]
     except IntegrityError as error:
         reasons.append(str(error))
     if reasons:
@@ -115,6 +120,11 @@ def _of_overlap(dimension: str, items: Sequence[str]) -> Problem:
         "items that were not trained on",
         "Take them out of the training data, or of these.",
     )
+
+
+def _of_unseen(subject: str) -> Problem:
+    hint = "Give the folder of its run with the data in it."
+    return Problem(f"{subject}.records", None, "its training records, to see that no item is among them", hint)
 
 
 def _of_nothing(result: EvaluationResult, claimed: Sequence[str]) -> tuple[Problem, ...]:

@@ -4,7 +4,7 @@ A manifest on disk is plain data with its own `digest`, so that a change by hand
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -23,8 +23,10 @@ class Manifest:
         weights: digest of what is its own: the adapter, the tuned model; of the base its fingerprint.
         base: fingerprint of the base: its weights, tokenizer and template.
         evaluated_on: by dimension a digest of its items: questions, expected answers, groups.
-        trained_on: digest of the training data; empty for a base.
-        order_seed: what the order of training was drawn from; None for a base.
+        trained_on: digest of the rows trained on, in their order, and how often each is seen; empty for a base, and
+            where nobody knows.
+        order_seed: what the order of training was drawn from; None for a base, and where nobody knows.
+        training: what its recipe says of its data and its length, for people; nothing that must be equal by itself.
         template: digest of the chat template, with what it was set to.
         prompts: digest of the system prompt and of examples put before questions; of nothing where there are none.
         decoding: how answers are chosen: greedy, most tokens, dtype, attention, quantisation.
@@ -42,6 +44,7 @@ class Manifest:
     evaluated_on: Mapping[str, str]
     trained_on: str = ""
     order_seed: int | None = None
+    training: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     template: str
     prompts: str = ""
     decoding: Mapping[str, str | int | float | bool | None]

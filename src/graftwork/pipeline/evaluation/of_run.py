@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from graftwork.adapters.bank import AdapterBank
@@ -11,15 +10,14 @@ from graftwork.base.load import load_base
 from graftwork.core.digests import digest_of_file
 from graftwork.data.source_spec import SourceSpec
 from graftwork.data.sources.read import files_of as files_of_source
-from graftwork.evaluation.certificate.manifest import told as told_manifest
-from graftwork.evaluation.certificate.overlap import overlapping
 from graftwork.evaluation.dimension import Given
 from graftwork.pipeline.evaluation.baseline import FOLDER as BASELINE
-from graftwork.pipeline.evaluation.efficiency import Cost
+from graftwork.pipeline.evaluation.costs import adapter_cost, model_cost
 from graftwork.pipeline.evaluation.look import Scene, looked_at
-from graftwork.pipeline.evaluation.manifests import certified, manifests
-from graftwork.pipeline.evaluation.records import Prepared, found
+from graftwork.pipeline.evaluation.manifests import Closely, certified
+from graftwork.pipeline.evaluation.records import PreparedIn, found
 from graftwork.pipeline.evaluation.subjects import AtHand, at_hand
+from graftwork.pipeline.evaluation.trainings import Training, training_of
 from graftwork.pipeline.model_folder import MODEL, read_model_card
 from graftwork.pipeline.prepare import EVALUATION, TRAIN
 from graftwork.pipeline.sides import Side, Sides
@@ -27,16 +25,8 @@ from graftwork.pipeline.train import ADAPTER
 from graftwork.pipeline.work import Work, prepared_records
 
 if TYPE_CHECKING:
-    from graftwork.evaluation.result import EvaluationResult
+    from graftwork.pipeline.evaluation.efficiency import Cost
     from graftwork.pipeline.folder import Done
-
-
-@dataclass(frozen=True, slots=True)
-class Closely:
-    """What came of the dimensions: the result, and its certificate or the reasons why there is none."""
-
-    result: EvaluationResult
-    certificate: Mapping[str, Any]
 
 
 def closely(work: Work, sides: Sides, prepared: Done, trained: Done, baseline: Done | None) -> Closely:
@@ -51,7 +41,7 @@ def closely(work: Work, sides: Sides, prepared: Done, trained: Done, baseline: D
     told = found(general, where="evaluation.general") if isinstance(general, SourceSpec) else None
     given = Given(
         held_out=list(prepared_records(work.folder.path / EVALUATION)),
-        train=Prepared(work.folder.path / TRAIN),
+        train=PreparedIn((work.folder.path / TRAIN,)),
         seed=spec.training.seed,
         max_new_tokens=spec.evaluation.max_new_tokens,
         general=told.records if told else None,
@@ -65,11 +55,13 @@ def closely(work: Work, sides: Sides, prepared: Done, trained: Done, baseline: D
         costs=_costs(work, sides, trained, baseline),
         notes=[f"General records: {note}" for note in told.notes] if told else [],
     )
-    looked = looked_at(scene, _subjects(work, sides, baseline))
-    told_manifests = manifests(work, prepared, looked, baseline)
-    result = replace(looked.result, manifest={one.subject: told_manifest(one) for one in told_manifests})
-    overlaps = {one.dimension.name: overlapping(given.train, one.items) for one in looked.scored}
-    return Closely(result, certified(result, told_manifests, overlaps, claimed=tuple(spec.evaluation.margins)))
+    subjects = _subjects(work, sides, baseline)
+    return certified(looked_at(scene, subjects), subjects, _trainings(work, baseline), spec.evaluation)
+
+
+def _trainings(work: Work, baseline: Done | None) -> dict[str, Training]:
+    own = {"full" if work.spec.is_full else "adapter": training_of(work.folder.path)}
+    return own if baseline is None else {**own, "full": training_of(work.folder.path / BASELINE)}
 
 
 def told_general(work: Work) -> dict[str, Any]:
@@ -105,28 +97,14 @@ def _baseline_bank(work: Work) -> AdapterBank:
 
 def _costs(work: Work, sides: Sides, trained: Done, baseline: Done | None) -> Mapping[str, Cost]:
     """What is on record of those that were trained, and how an adapter is put into memory."""
-    name = "full" if work.spec.is_full else "adapter"
-    folder = work.folder.path / (MODEL if work.spec.is_full else ADAPTER)
-    costs = {
-        name: Cost(
-            loads=None if work.spec.is_full else lambda: _load_once(work, sides.trained.bank),
-            num_bytes=_num_bytes(folder),
-            num_trained=trained.summary.get("num_params"),
-            training_s=trained.seconds,
-        )
-    }
-    if baseline is not None:
-        costs["full"] = Cost(
-            num_bytes=_num_bytes(work.folder.path / BASELINE / MODEL),
-            num_trained=baseline.summary["num_params"],
-            training_s=baseline.summary["seconds"],
-        )
-    return costs
-
-
-def _load_once(work: Work, bank: AdapterBank) -> None:
-    bank.remove(bank.load(work.folder.path / ADAPTER))
-
-
-def _num_bytes(folder: Any) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    summary, folder = trained.summary, work.folder.path
+    num_trained, training_s = summary.get("num_params"), trained.seconds
+    if work.spec.is_full:
+        return {"full": model_cost(folder / MODEL, num_trained=num_trained, training_s=training_s)}
+    bank = sides.trained.bank
+    own = {"adapter": adapter_cost(bank, folder / ADAPTER, num_trained=num_trained, training_s=training_s)}
+    if baseline is None:
+        return own
+    told = baseline.summary
+    model = folder / BASELINE / MODEL
+    return {**own, "full": model_cost(model, num_trained=told["num_params"], training_s=told["seconds"])}

@@ -17,13 +17,14 @@ from graftwork.pipeline.work import prepared_records
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Records that lie in a file of a run, read anew each time they are asked for."""
+class PreparedIn:
+    """Records that lie in files of runs, read anew each time they are asked for."""
 
-    path: Path
+    paths: tuple[Path, ...]
 
     def __iter__(self) -> Iterator[Record]:
-        return prepared_records(self.path)
+        for path in self.paths:
+            yield from prepared_records(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,35 @@ def test_weights_may_differ_and_a_base_was_trained_on_nothing():
     assert differences(MANIFESTS) == ()
 
 
+@pytest.mark.parametrize(("name", "nothing"), [("trained_on", ""), ("order_seed", None)])
+def test_two_of_which_nobody_knows_are_not_taken_for_equal(name, nothing):
+    changed = (MANIFESTS[0], *(manifest(one, one, **{name: nothing}) for one in ("adapter", "full")))
+    assert differences(changed) == ()
+    with pytest.raises(ConflictError, match=rf"(?s)adapter\.{name} = None.*full\.{name} = None"):
+        certificate(result(), changed, overlaps={})
+
+
+def test_other_training_data_is_told_with_what_the_recipes_have_and_not_with_lengths():
+    others = {"privacy.mode": "mask", "learn": "all", "steps": 9}
+    ours = manifest("adapter", "adapter", training={"learn": "all", "steps": 3})
+    theirs = manifest("full", "full", trained_on="d2", training=others)
+    (problem,) = differences((MANIFESTS[0], ours, theirs))
+    assert str(problem) == (
+        "full.trained_on = 'd2': expected 'd1', as adapter has it. Train both with the training data alike. "
+        "Their recipes have: privacy.mode 'mask' and not set."
+    )
+
+
+def test_a_seed_of_zero_is_a_seed():
+    changed = (MANIFESTS[0], *(manifest(one, one, order_seed=0) for one in ("adapter", "full")))
+    checked(certificate(result(), changed, overlaps={}), result())
+
+
+def test_one_whose_training_records_are_not_here_is_refused_by_name():
+    with pytest.raises(ConflictError, match=r"full\.records = None: expected its training records"):
+        certificate(result(), MANIFESTS, overlaps={}, unseen=["full"])
+
+
 def test_a_subject_without_a_manifest_is_refused():
     with pytest.raises(ConflictError, match=r"manifest\.full"):
         certificate(result(), MANIFESTS[:2], overlaps={})
