@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graftwork.evaluation.result import Comparison
-from graftwork.evaluation.sample import Sample
+from graftwork.evaluation.sample import Sample, why_no_interval
 from graftwork.evaluation.statistics.bounded import penalty
 from graftwork.evaluation.statistics.distributions import Array, t_cdf, t_quantile
 from graftwork.evaluation.statistics.jackknife import Spread, jackknifed
@@ -89,7 +89,7 @@ def compared(
         num_worse=int((gains_N < 0).sum()),
         level=rules.level,
         alpha=rules.alpha,
-        by="no interval: no spread between groups; swap test" if found is None else found.by,
+        by=f"{why_no_interval(ours, spread)}; swap test" if found is None else found.by,
     )
 
 

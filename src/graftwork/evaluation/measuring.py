@@ -7,7 +7,7 @@ all others                            t with the jackknife's spread over groups 
 """
 
 from graftwork.evaluation.result import Measured
-from graftwork.evaluation.sample import Sample
+from graftwork.evaluation.sample import Sample, why_no_interval
 from graftwork.evaluation.statistics.bounded import bounded
 from graftwork.evaluation.statistics.jackknife import jackknifed, log_interval
 from graftwork.evaluation.statistics.shares import is_few, share
@@ -44,8 +44,7 @@ def _interval(sample: Sample, level: float) -> tuple[float, tuple[float, float] 
         )
         return spread.value, ends, "exact, of the effective number of items"
     if not spread.is_told:
-        reason = "nearly all is in one group" if spread.is_seen or sample.num_groups < 2 else "all groups are equal"
-        return spread.value, None, f"no interval: {reason}"
+        return spread.value, None, why_no_interval(sample, spread)
     if sample.is_of_amounts and (of_log := log_interval(sample.rows_GK(), sample.weights_G(), level)):
         return spread.value, of_log, "t of the logarithm, jackknife over groups"
     return spread.value, spread.interval(level), "t, jackknife over groups"

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from graftwork.evaluation.dimension import Metric
 from graftwork.evaluation.item import Score
+from graftwork.evaluation.result import NO_INTERVAL
 from graftwork.evaluation.statistics.distributions import Array
-from graftwork.evaluation.statistics.jackknife import Value, ratio
+from graftwork.evaluation.statistics.jackknife import FEWEST_GROUPS, Spread, Value, ratio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -86,3 +87,19 @@ def sample_of(metric: Metric, scores: Sequence[Score], groups: Sequence[str]) ->
         is_share=metric.is_share,
         is_within_one=metric.is_share or metric.is_within_one,
     )
+
+
+def why_no_interval(sample: Sample, spread: Spread) -> str:
+    """Why there is none, where `spread` tells none.
+
+    >>> from graftwork.evaluation.dimension import Metric
+    >>> bits = Metric(name="bits", unit="bits", better="less", about="")
+    >>> two = sample_of(bits, [Score(1.0), Score(2.0)], ["a", "b"])
+    >>> why_no_interval(two, Spread(value=1.5, stderr=0.5, freedom=1.0))
+    'no interval: 2 items'
+    """
+    num = sample.num_groups
+    if num < FEWEST_GROUPS:
+        called = "item" if num == sample.num_items else "group"
+        return f"{NO_INTERVAL}{num} {called}{'' if num == 1 else 's'}"
+    return f"{NO_INTERVAL}{'nearly all is in a few groups' if spread.is_seen else 'all groups are equal'}"

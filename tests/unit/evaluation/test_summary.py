@@ -274,6 +274,37 @@ def test_a_result_that_was_changed_in_form_is_refused():
         read({**plain, "verdicts": [{**plain["verdicts"][0], "verdict": "superb"}]})
 
 
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ([1, 1], "no interval: 2 items"),
+        ([1, 1, 1], "no interval: 3 items"),
+        ([3, 2], "no interval: 2 groups"),
+        ([5], "no interval: 1 group"),
+        ([1, 1, 1, 1], ""),
+    ],
+)
+def test_an_amount_of_few_items_has_no_interval_and_says_why(sizes, why):
+    groups = [group for group, size in enumerate(sizes) for _ in range(size)]
+    items = [item(i, group=group) for i, group in enumerate(groups)]
+    scores = {one.id: {"bits": Score(1.0 + 3 * i * i, 4)} for i, one in enumerate(items)}
+    more = {one.id: {"bits": Score(2.0 + 5 * i, 4)} for i, one in enumerate(items)}
+    found = summed([BITS], items, {"base": scores, "adapter": more}).dimension("accuracy").metric("bits")
+    measured = found.of("base").measured
+    assert measured.why_none == why
+    assert (measured.low is None, measured.high is None) == (bool(why), bool(why))
+    compared = found.comparisons[0]
+    assert (compared.low is None) == bool(why)
+    assert compared.by.startswith(why)
+
+
+def test_of_several_adapters_each_further_one_is_compared_with_the_first():
+    second, third = (Subject(name=name, kind="adapter") for name in ("second", "third"))
+    assert pairs_of([BASE, ADAPTER, second, third]) == (
+        ("adapter", "base"), ("second", "base"), ("second", "adapter"), ("third", "base"), ("third", "adapter"),
+    )  # fmt: skip
+
+
 def test_adapters_are_compared_with_base_below_and_full():
     below = Subject(name="below", kind="below")
     assert pairs_of([BASE, below, ADAPTER, FULL]) == (

@@ -93,6 +93,9 @@ LABELS: Mapping[str, tuple[str, str]] = {
         "虚线为容许界限 {margin}；区间完全位于其右侧即为“不逊色”。",
     ),
     "no_interval": ("no interval", "无区间"),
+    "no_interval_item": ("no interval: {num} item", "无区间：只有 {num} 题"),
+    "no_interval_items": ("no interval: {num} items", "无区间：只有 {num} 题"),
+    "no_interval_groups": ("no interval: items of {num} groups", "无区间：题目只有 {num} 组"),
     "minus": ("{subject} minus {reference}", "{subject}减{reference}"),
     "items_changed": ("{better} items better, {worse} worse", "{better} 题变好，{worse} 题变差"),
     "items_would_show": (

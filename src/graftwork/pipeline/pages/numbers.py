@@ -1,10 +1,12 @@
 """Measured numbers as people read them: rounded to what their interval tells, the exact value kept beside. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 
 from graftwork.core.units import bytes_text
 from graftwork.evaluation.result import Comparison, Measured, MetricResult
+from graftwork.evaluation.statistics.jackknife import FEWEST_GROUPS
+from graftwork.pipeline.pages.words import Both, label
 
 MOST_DECIMALS = 6
 SIGNIFICANT = 4
@@ -23,16 +25,23 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An estimate as it is shown: itself, and the ends of its interval, None where there is none."""
+    """An estimate as it is shown: itself, and the ends of its interval, None where there is none.
+
+    Attributes:
+        why: why there is no interval, where there are too few items; else None.
+    """
 
     number: Number
     low: Number | None
     high: Number | None
+    why: Both | None = None
 
 
 def measured_shown(metric: MetricResult, measured: Measured) -> Shown:
     """A metric's value."""
-    return _shown(metric, measured.value, measured.low, measured.high, is_signed=False)
+    shown = _shown(metric, measured.value, measured.low, measured.high, is_signed=False)
+    is_few = bool(measured.why_none) and measured.num_groups < FEWEST_GROUPS
+    return replace(shown, why=_too_few(measured)) if is_few else shown
 
 
 def difference_shown(metric: MetricResult, comparison: Comparison) -> Shown:
@@ -83,6 +92,13 @@ def _shown(metric: MetricResult, value: float, low: float | None, high: float | 
     if lower is not None and lower.text.endswith("%"):  # the sign stands once, behind the upper end
         lower = Number(lower.value, lower.text.removesuffix("%").removesuffix(NARROW))
     return Shown(number(value), lower, None if high is None else number(high))
+
+
+def _too_few(measured: Measured) -> Both:
+    num = measured.num_groups
+    if num < measured.num_items:
+        return label("no_interval_groups", num=num)
+    return label("no_interval_item" if num == 1 else "no_interval_items", num=num)
 
 
 def _number(metric: MetricResult, value: float, decimals: int, *, is_signed: bool, is_difference: bool) -> Number:

@@ -59,11 +59,23 @@ def test_equal_groups_have_no_spread_and_one_group_none_that_can_be_told():
 
 
 def test_the_interval_of_amounts_is_lopsided_and_stays_above_zero():
-    both = np.stack([np.array([0.01, 0.02, 5.0]), np.ones(3)], 1)
-    low, high = log_interval(both, np.ones(3))
+    both = np.stack([np.array([0.01, 0.02, 0.3, 5.0]), np.ones(4)], 1)
+    low, high = log_interval(both, np.ones(4))
     assert low > 0
     assert high - both[:, 0].mean() > both[:, 0].mean() - low
-    assert log_interval(np.array([[0.0, 1], [0, 1], [2, 1]]), np.ones(3)) is None
+    assert log_interval(np.array([[0.0, 1], [0, 1], [0, 1], [2, 1]]), np.ones(4)) is None
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=2, max_size=3, unique=True), st.floats(0.1, 50))
+def test_nothing_is_told_of_fewer_than_four_groups_of_whatever_size(scores, size):
+    sizes = np.array([size, *np.linspace(1, 2, len(scores) - 1)])
+    found = jackknifed(np.stack([np.array(scores), sizes], 1), ratio, sizes)
+    assert not found.is_told
+    assert log_interval(np.stack([np.array(scores), sizes], 1), sizes) is None
+
+
+def test_from_four_equal_groups_on_something_is_told():
+    assert jackknifed(rows([1, 2, 3, 5]), ratio, np.ones(4)).is_told
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
