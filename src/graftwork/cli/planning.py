@@ -48,7 +48,9 @@ def plan(  # noqa: PLR0913  its words
     headroom: Annotated[float, typer.Option("--headroom", min=1, help="Times the data's bits to hold.")] = 1.0,
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to keep, for the storage.")] = 10,
     price: Annotated[float | None, typer.Option("--price", min=0, help="Of one device for an hour.")] = None,
-    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure this machine once, before all else.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure this machine once, best while it is idle.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Foretell memory, time, cost and rank of a training.
@@ -61,7 +63,7 @@ def plan(  # noqa: PLR0913  its words
     if recipe is None and not calibrate:
         raise typer.BadParameter("give a recipe, or --calibrate")
     if calibrate:
-        _calibrate(as_json=json and recipe is None)
+        _calibrate(as_json=json, is_all=recipe is None)
     if recipe is None:
         return 0
     where = device or planning.HERE
@@ -76,24 +78,30 @@ def plan(  # noqa: PLR0913  its words
     return 3 if made.plan.fits is False else 0
 
 
-def _calibrate(*, as_json: bool) -> None:
+def _calibrate(*, as_json: bool, is_all: bool) -> None:
+    """Measure, and say what came of it; with `is_all` as the command's own answer, else beside it."""
     import os
     import sys
     import time
 
-    from graftwork.core.workers import usable_cores
-    from graftwork.pipeline.calibrate import calibrate, profile_file, rows_text
+    from graftwork.pipeline.calibrate import calibrate, profile_file, rates_of, threads_here
 
-    threads = int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
-    profile = calibrate(threads, time.perf_counter, lambda text: print(text, file=sys.stderr))
-    rates = {name: rows_text(speed.products) for name, speed in profile.speeds.items()}
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    profile = calibrate(threads_here(), time.perf_counter, say, lambda: sum(os.times()[:4]))
+    rates = {name: rates_of(speed.products) for name, speed in profile.speeds.items()}
 
     def view(console: Console) -> None:
         for name, told in rates.items():
-            console.print(f"{name}: GFLOP/s of products at {told}")
-        console.print(f"kept at {profile_file()}")
+            shown = ", ".join(f"{rate:.0f} with {tokens} tokens" for tokens, rate in told.items())
+            console.print(f"{name}: GFLOP/s of products: {shown}", soft_wrap=True)
+        console.print(f"kept at {profile_file()}", soft_wrap=True)
 
-    answer({"file": str(profile_file()), "gflops": rates}, view, as_json=as_json)
+    if is_all:
+        answer({"file": str(profile_file()), "gflops": rates}, view, as_json=as_json)
+    else:
+        view(Console(stderr=True, highlight=False))
 
 
 def show_plan(console: Console, made: Planned) -> None:
@@ -109,7 +117,7 @@ def show_plan(console: Console, made: Planned) -> None:
     table.add_row(f"together, {made_plan.memory.moment}", bytes_text(made_plan.memory.total))
     console.print(table)
     for line in _lines(made):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     if made_plan.alternatives:
         console.print("What would fit:")
         for one in made_plan.alternatives:
@@ -147,7 +155,7 @@ def _lines(made: Planned) -> list[str]:
         lines.append(f"time: unknown here, {count_text(plan.workload.num_steps)} steps")
     else:
         steps = count_text(plan.workload.num_steps)
-        lines.append(f"time: {seconds_text(plan.step_seconds)} a step, {seconds_text(plan.seconds)} for {steps} steps")
+        lines.append(f"time: {_step_text(plan.step_seconds)} a step, {seconds_text(plan.seconds)} for {steps} steps")
     if plan.cost is not None:
         lines.append(f"cost: {plan.cost:,.2f} at {request.price_per_hour:g} a device hour")
     kept = plan.storage
@@ -156,6 +164,10 @@ def _lines(made: Planned) -> list[str]:
         f"base and adapters; an adapter is {kept.smaller:,.0f} times smaller than a copy"
     )
     return [*lines, *_capacity(made), _rate(made)]
+
+
+def _step_text(seconds: float) -> str:
+    return seconds_text(seconds) if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
 
 
 def _capacity(made: Planned) -> list[str]:

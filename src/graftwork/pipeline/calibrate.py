@@ -38,6 +38,9 @@ HOLES = 0.52
 LATER_BYTES = 68 << 20
 """What loading a base and its tokenizer adds to the process beside its weights: benchmarks/planner.py."""
 
+MOST_WAITED = 0.15
+"""Share of the time in which no processor worked for this process, from which on other programs are measured too."""
+
 Clock = Callable[[], float]
 
 
@@ -51,6 +54,12 @@ def identity(threads: int) -> dict[str, Any]:
         "threads": threads,
         "torch": version("torch"),
     }
+
+
+def threads_here() -> int:
+    """Threads that a training computes with here: as OMP_NUM_THREADS says, or one for each core."""
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # further numbers are of nested levels
+    return int(told) if told.isdecimal() and int(told) > 0 else usable_cores()
 
 
 def _cpu_lines() -> list[str]:
@@ -89,12 +98,32 @@ def profile_from(told: dict[str, Any]) -> Profile:
     return Profile(**{**told, "speeds": speeds})
 
 
-def calibrate(threads: int, clock: Clock, say: Callable[[str], None]) -> Profile:
-    """Measure this machine and keep it."""
+def calibrate(threads: int, clock: Clock, say: Callable[[str], None], own_clock: Clock) -> Profile:
+    """Measure this machine and keep it.
+
+    Args:
+        own_clock: seconds that processors have worked for this process and those that it started.
+    """
+    began, began_own = clock(), own_clock()
     profile = measured_profile(threads, clock, say)
+    if problem := waited(clock() - began, own_clock() - began_own):
+        say(problem)
     profile_file().parent.mkdir(parents=True, exist_ok=True)
     write_json(profile_file(), {"machine": identity(threads), "profile": asdict(profile)})
     return profile
+
+
+def waited(seconds: float, own_seconds: float) -> str:
+    """What to tell where other programs had the processors for much of the time; empty where not.
+
+    >>> waited(10.0, 9.8), waited(10.0, 4.0)
+    ('', 'other programs kept this one waiting for 60 % of the time; measure again when they are done')
+    """
+    share = 1 - own_seconds / seconds if seconds > 0 else 0.0
+    if share < MOST_WAITED:
+        return ""
+    told = f"other programs kept this one waiting for {100 * share:.0f} % of the time"
+    return f"{told}; measure again when they are done"
 
 
 def measured_profile(threads: int, clock: Clock, say: Callable[[str], None]) -> Profile:
@@ -309,10 +338,8 @@ def _adam(clock: Clock) -> float:
     return _timed(optimizer.step, clock) / param.numel()
 
 
-def rows_text(rows: Sequence[Sequence[float]]) -> str:
-    """The rates of products, for people: GFLOP/s forward, by tokens, of the largest matrix."""
-    largest = max(row[1] * row[2] for row in rows if row[0] != 85)
-    told = [
-        f"{row[0]:.0f} tokens {2 * row[0] * largest / row[3] / 1e9:.0f}" for row in rows if row[1] * row[2] == largest
-    ]
-    return ", ".join(told)
+def rates_of(rows: Sequence[Sequence[float]]) -> dict[int, float]:
+    """Of products with the largest matrix, forward: GFLOP/s by the number of tokens."""
+    square = [row for row in rows if tuple(row[1:3]) != HEAD]
+    largest = max(row[1] * row[2] for row in square)
+    return {int(row[0]): round(2 * row[0] * largest / row[3] / 1e9, 1) for row in square if row[1] * row[2] == largest}

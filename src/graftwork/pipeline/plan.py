@@ -7,7 +7,6 @@ except that a run's folder with prepared data gets the plan as `plan.json`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
@@ -19,9 +18,8 @@ from graftwork.core.errors import NotFoundError, Problem, SpecError, did_you_mea
 from graftwork.core.files import write_json
 from graftwork.core.memory import available_bytes
 from graftwork.core.spec import parse, plain
-from graftwork.core.workers import usable_cores
 from graftwork.data.batches import evenly
-from graftwork.pipeline.calibrate import HOLES, LATER_BYTES, known_profile
+from graftwork.pipeline.calibrate import HOLES, LATER_BYTES, known_profile, threads_here
 from graftwork.pipeline.folder import RunFolder
 from graftwork.planning.devices import DEVICES
 from graftwork.planning.figures import Heads, facts_of_figures
@@ -309,8 +307,7 @@ def _machine(asked: Asked, dtype: str) -> tuple[Machine, tuple[str, ...]]:
         )
         memory = SHARE * sheet.memory_bytes
         return Machine(name=asked.device, on_cpu=False, count=asked.count, memory_bytes=memory, sheet=sheet), (note,)
-    threads = int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
-    profile, problem = known_profile(threads)
+    profile, problem = known_profile(threads_here())
     if profile is not None and dtype not in profile.speeds:
         profile, problem = None, f"nothing was measured for {dtype}"
     machine = Machine(
