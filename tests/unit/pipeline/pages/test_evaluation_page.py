@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.evaluated import RESULT, SUBJECTS
 
-from graftwork.evaluation.result import EvaluationResult, told
+from graftwork.evaluation.result import EvaluationResult, Measured, Slice, told
 from graftwork.pipeline.pages.evaluation import Background, Certified, evaluation_page
 from graftwork.pipeline.pages.evaluation_parts import panel_of
 from graftwork.pipeline.pages.subjects import called
@@ -268,3 +268,22 @@ def test_every_text_can_be_read_on_its_ground(scheme):
     pairs += [("ink", "raised"), ("soft", "raised"), ("add", "add-wash"), ("bad", "kept-wash")]
     for ink, ground in pairs:
         assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+
+
+@pytest.mark.parametrize(
+    ("num_items", "num_groups", "words"),
+    [
+        (2, 2, ("no interval: 2 items", "无区间：只有 2 题")),
+        (1, 1, ("no interval: 1 item", "无区间：只有 1 题")),
+        (9, 3, ("no interval: items of 3 groups", "无区间：题目只有 3 组")),
+    ],
+)
+def test_a_part_of_few_items_says_that_it_has_no_interval(read, num_items, num_groups, words):
+    few = Measured(
+        value=1.5, low=None, high=None, num_items=num_items, num_groups=num_groups, by="no interval: 2 items"
+    )
+    bits = RESULT.dimension("accuracy").metric("bits_per_byte")
+    value = replace(bits.values[0], slices=(Slice(name="language", value="zh", measured=few),))
+    accuracy = replace(RESULT.dimensions[0], metrics=(replace(bits, is_main=True, values=(value, *bits.values[1:])),))
+    text = read(page_of(replace(RESULT, dimensions=(accuracy, *RESULT.dimensions[1:])))).text.replace("\u00a0", " ")
+    assert all(word in text for word in words)
