@@ -212,7 +212,7 @@ def test_what_an_adapter_takes_is_what_is_needed_to_load_it(own, tmp_path):
         "--dimensions",
         "efficiency",
         "--set",
-        "dimensions=[{kind: efficiency, repetitions: 3, prompt_tokens: 8, answer_tokens: 4}]",
+        "dimensions=[{kind: efficiency, repetitions: 3, prompt_tokens: 8, answer_tokens: 4, cold_starts: 0}]",
     ]
     (own / "no-regret" / "adapter" / "README.md").write_text("A card for people. " * 100)
     result, _ = evaluated(tmp_path / "out", own / "no-regret", own / "full", more=asked)

@@ -6,11 +6,12 @@ import shutil
 import pytest
 
 from graftwork.cli.main import called
-from graftwork.core.errors import Interrupted, SpecError
+from graftwork.core.errors import Interrupted, SpecError, WorkError
 from graftwork.data.store import TokenStore
 from graftwork.evaluation.certificate.document import checked
 from graftwork.evaluation.result import read
 from graftwork.pipeline.evaluation.baseline import choosing
+from graftwork.pipeline.evaluation.cold_start import seconds_of
 from graftwork.pipeline.recipes import read_request
 from graftwork.pipeline.run import run
 from graftwork.pipeline.watch import Quiet
@@ -226,7 +227,9 @@ def test_what_needs_dimensions_or_an_adapter_is_refused_without(looked, tmp_path
 
 
 def test_efficiency_is_measured_in_turns(looked_copy):
-    asked = "evaluation.dimensions=[{kind: efficiency, repetitions: 3, prompt_tokens: 8, answer_tokens: 4}]"
+    asked = (
+        "evaluation.dimensions=[{kind: efficiency, repetitions: 3, prompt_tokens: 8, answer_tokens: 4, cold_starts: 2}]"
+    )
     run(looked_copy / "tiny.yaml", out=looked_copy / "run", settings=[*LOOK, asked, "evaluation.general=off"])
     told = result_of(looked_copy / "run").dimension("efficiency")
     assert {metric.name for metric in told.metrics} >= {"prefill_s", "decode_s", "tokens_per_s", "load_s", "bytes"}
@@ -234,3 +237,13 @@ def test_efficiency_is_measured_in_turns(looked_copy):
     assert decode.num_groups == 3
     assert 0 < decode.low <= decode.value <= decode.high
     assert told.metric("bytes").of("adapter").measured.value > 0
+    for name in ("base", "adapter"):  # a process that loads torch and a base takes longer than an answer
+        assert (
+            told.metric("cold_start_s").of(name).measured.value > 10 * told.metric("prefill_s").of(name).measured.value
+        )
+
+
+def test_a_process_that_cannot_answer_is_told_in_its_own_words(tmp_path):
+    start = {"base": str(tmp_path), "dtype": "float32", "device": "cpu", "quantised": "off", "adapter": None}
+    with pytest.raises(WorkError, match=r"(?s)a process that was to answer ended with 1: .*config\.json"):
+        seconds_of({**start, "prompt_tokens": 4})

@@ -29,6 +29,9 @@ class EfficiencySpec(Spec):
     answer_tokens: int = Field(default=32, ge=2, le=4096)
     """Tokens that each measured request writes. 32 is usual."""
 
+    cold_starts: int = Field(default=3, ge=0, le=100, exclude_if=lambda num: num == 3)
+    """How often each subject is started in a process of its own, up to its first token. 3 is usual; 0: never."""
+
 
 def _no_items(spec: EfficiencySpec, given: Given) -> Iterable[Item]:
     """None: what is measured is no answer."""
@@ -50,6 +53,12 @@ METRICS = (
     ),
     Metric(
         name="load_s", unit="s", better="less", about="Seconds to put it into memory: a base, or an adapter on one."
+    ),
+    Metric(
+        name="cold_start_s",
+        unit="s",
+        better="less",
+        about="Seconds from a new process to the first token of an answer, base and adapter loaded; median.",
     ),
     Metric(name="bytes", unit="bytes", better="less", about="What must be kept of it, beside the base for an adapter."),
     Metric(name="trained_numbers", unit="numbers", better="less", about="Numbers that its training changed."),

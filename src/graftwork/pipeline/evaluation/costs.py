@@ -19,6 +19,7 @@ NEEDED = ("*.safetensors", "*.safetensors.index.json", CONFIG, "config.json")
 def adapter_cost(bank: AdapterBank, folder: Path, *, num_trained: int | None, training_s: float | None = None) -> Cost:
     """Of the adapter in `folder`, which can be loaded into `bank`."""
     return Cost(
+        folder=folder,
         loads=partial(_load_once, bank, folder),
         num_bytes=num_bytes(folder),
         num_trained=num_trained,

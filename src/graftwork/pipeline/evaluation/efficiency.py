@@ -26,9 +26,12 @@ from graftwork.evaluation.result import (
     pairs_of,
 )
 from graftwork.evaluation.timing import Turns, difference, measured
+from graftwork.pipeline.evaluation.cold_start import NO_ROOM, cold_start, has_room, seconds_of
 from graftwork.serving.generate import greedy_tokens
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graftwork.evaluation.dimensions.efficiency import EfficiencySpec
     from graftwork.pipeline.evaluation.ask import Told
     from graftwork.pipeline.evaluation.subjects import AtHand
@@ -43,11 +46,13 @@ class Cost:
     """What is known of a subject without measuring its answers.
 
     Attributes:
+        folder: where an adapter lies, to be loaded by another process; None where that is not known.
         loads: puts it into memory once more and takes it out again; None where that is not measured.
         num_bytes: of what must be kept of it beside its base.
         training_s: seconds that its training took; None where nothing says so.
     """
 
+    folder: Path | None = None
     loads: Callable[[], None] | None = None
     num_bytes: int | None = None
     num_trained: int | None = None
@@ -81,12 +86,18 @@ def efficiency(
             for name, values in found.items() if turn else ():
                 times[one.name].add(name, values)
     told(spec.repetitions + 1, spec.repetitions + 1)
+    no_room = spec.cold_starts > 0 and not has_room([one.side for one in subjects])
+    for turn in range(0 if no_room else spec.cold_starts):
+        for one in subjects if turn % 2 else subjects[::-1]:
+            told(turn, spec.cold_starts)
+            if (start := cold_start(one.side, costs.get(one.name, Cost()).folder, spec.prompt_tokens)) is not None:
+                times[one.name].add("cold_start_s", [seconds_of(start)])
     return DimensionResult(
         name=NAME,
         about=DIMENSIONS[NAME].about,
         num_items=spec.repetitions,
         metrics=tuple(_metrics([one.subject for one in subjects], times, costs)),
-        notes=tuple(_notes(spec, subjects)),
+        notes=(*_notes(spec, subjects), *([NO_ROOM] if no_room else [])),
     )
 
 
@@ -96,7 +107,7 @@ def _timed(side: Side, spec: EfficiencySpec, cost: Cost) -> dict[str, list[float
         began_s = time.perf_counter()
         cost.loads()
         found["load_s"] = [time.perf_counter() - began_s]
-    marks = _marks(side, spec.prompt_tokens, spec.answer_tokens)
+    marks = marks_of(side, spec.prompt_tokens, spec.answer_tokens)
     first, *others = [after - before for before, after in pairwise(marks)]
     found["prefill_s"] = found["prefill_p95_s"] = [first]
     found["decode_s"] = found["decode_p95_s"] = others
@@ -104,7 +115,7 @@ def _timed(side: Side, spec: EfficiencySpec, cost: Cost) -> dict[str, list[float
     return found
 
 
-def _marks(side: Side, prompt_tokens: int, answer_tokens: int) -> list[float]:
+def marks_of(side: Side, prompt_tokens: int, answer_tokens: int) -> list[float]:
     """Seconds on the clock before the prompt is read, and after every token that is said."""
     base = side.bank.base
     drawn = torch.Generator().manual_seed(0)
