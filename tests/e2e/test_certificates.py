@@ -6,9 +6,15 @@ import shutil
 import pytest
 
 from graftwork.cli.main import called
+from graftwork.core.errors import Interrupted
+from graftwork.core.spec import parse
 from graftwork.evaluation.certificate.document import checked
 from graftwork.evaluation.result import read
+from graftwork.evaluation.spec import EvaluationSpec
+from graftwork.pipeline.evaluation.several import Asked
+from graftwork.pipeline.evaluation.several import evaluated as asked_of_all
 from graftwork.pipeline.run import run
+from graftwork.pipeline.watch import Quiet
 
 RECIPES = {
     "regulated": ["preset=regulated", "training.steps=4", "training.spectral_cap=2.0"],
@@ -89,6 +95,29 @@ def test_a_finished_evaluation_is_not_done_again_and_has_its_certificate(runs, t
     capsys.readouterr()
     assert evaluated(tmp_path / "out", runs / "regulated") == before
     assert "evaluate: done already" in capsys.readouterr().err
+
+
+class StopAtOnce(Quiet):
+    """Asks to stop as soon as the first replies are there."""
+
+    there = 0
+
+    def evaluating(self, label, done, total):
+        self.there = done
+
+    def should_stop(self):
+        return self.there > 0
+
+
+def test_an_interrupted_evaluation_goes_on_with_the_same_command(runs, tmp_path):
+    words = {"general": "off", "dimensions": ["accuracy"], "batch_tokens": 200}
+    asked = Asked(paths=[runs / "regulated"], spec=parse(EvaluationSpec, words), out=tmp_path / "out")
+    with pytest.raises(Interrupted, match="The same command goes on"):
+        asked_of_all(asked, device="cpu", watch=StopAtOnce())
+    kept = (tmp_path / "out" / "evaluation" / "replies.jsonl").read_bytes()
+    told = asked_of_all(asked, device="cpu", watch=Quiet())
+    assert (tmp_path / "out" / "evaluation" / "replies.jsonl").read_bytes().startswith(kept)
+    checked(told.certificate, told.result)
 
 
 def test_other_data_and_another_order_are_refused_by_name_with_what_the_recipes_have(own, tmp_path):

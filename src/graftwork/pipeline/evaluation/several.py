@@ -90,6 +90,7 @@ def evaluated(asked: Asked, *, device: str, watch: Watch) -> Closely:
         if done := folder.still_done("evaluate", inputs):
             watch.say("evaluate: done already")
             return Closely(read(done.summary[CLOSELY]), _read_certificate(folder.path))
+        folder.forget("evaluate")  # the folder is known as an evaluation's own, should this be interrupted
         trainings = {one.name: one.training for one in of}
         scene = Scene(
             folder=folder.path,
