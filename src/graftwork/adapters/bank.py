@@ -27,6 +27,7 @@ from graftwork.adapters.sites.frozen import FrozenModule, hooked
 from graftwork.adapters.sites.groups import groups_problems, kept_apart
 from graftwork.adapters.standing import standing
 from graftwork.adapters.versions import watch_optimizers
+from graftwork.base.between import Between
 from graftwork.base.facts import same_input
 from graftwork.base.load import Base
 from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError, WorkError
@@ -80,6 +81,7 @@ class AdapterBank:
         self.evicted: list[Handle] = []
         self.made_again: dict[str, bool] = {}
         self.apart_problems: tuple[Problem, ...] | None = None
+        self.between = Between(base.model)
         self.last_of = {p.name.rpartition(".")[0]: p.name for p in base.facts.places if p.role == "mlp.down"}
         self._modules: dict[str, nn.Module] = dict(base.model.named_modules())
         self._frozen: dict[Place, FrozenModule] = {}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FEEDS = ("mlp.gate", "mlp.up")
 ACTIVATIONS = ("SiluBackward0", "GeluBackward0", "ReluBackward0", "TanhBackward0")
 """Nodes of activations that are one operation."""
+GATED = "_GatedBackward"
+"""The node of both in one; see `base.between`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def _is_made_from(x: Tensor, outputs: list[Tensor]) -> bool:
     if not outputs or x.grad_fn is None or any(output.grad_fn is None for output in outputs):
         return False
     activated = x.grad_fn
+    if x.grad_fn.name() == GATED:
+        return [node for node, _ in x.grad_fn.next_functions] == [output.grad_fn for output in outputs]
     if len(outputs) == 2:
         nodes = [node for node, _ in x.grad_fn.next_functions]
         others = [node for node in nodes if node is not outputs[1].grad_fn]
