@@ -27,7 +27,6 @@ from graftwork.adapters.sites.frozen import FrozenModule, hooked
 from graftwork.adapters.sites.groups import groups_problems, kept_apart
 from graftwork.adapters.standing import standing
 from graftwork.adapters.versions import watch_optimizers
-from graftwork.base.between import Between
 from graftwork.base.facts import same_input
 from graftwork.base.load import Base
 from graftwork.core.errors import IntegrityError, NotFoundError, Problem, SpecError, WorkError
@@ -76,12 +75,10 @@ class AdapterBank:
 
     def __init__(self, base: Host, *, budget_bytes: int | None = None) -> None:
         watch_optimizers()
-        self.host = base
-        self.budget_bytes = budget_bytes
+        self.host, self.budget_bytes = base, budget_bytes
         self.evicted: list[Handle] = []
         self.made_again: dict[str, bool] = {}
         self.apart_problems: tuple[Problem, ...] | None = None
-        self.between = Between(base.model)
         self.last_of = {p.name.rpartition(".")[0]: p.name for p in base.facts.places if p.role == "mlp.down"}
         self._modules: dict[str, nn.Module] = dict(base.model.named_modules())
         self._frozen: dict[Place, FrozenModule] = {}

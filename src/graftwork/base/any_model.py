@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel
 
+from graftwork.base.between import Between
 from graftwork.base.discover import facts_of
 from graftwork.base.facts import BaseFacts
 from graftwork.base.fingerprint import VOLATILE_CONFIG, Fingerprint
@@ -41,6 +42,11 @@ class Host(Protocol):
         ...
 
     @property
+    def between(self) -> Between:
+        """Lighter ways back through what lies between its linear layers."""
+        ...
+
+    @property
     def device(self) -> torch.device:
         """Where its weights lie."""
         ...
@@ -54,6 +60,7 @@ class AnyModel:
     model: PreTrainedModel
     facts: BaseFacts
     fingerprint: Fingerprint
+    between: Between
 
     @property
     def device(self) -> torch.device:
@@ -79,7 +86,11 @@ def wrapped(model: PreTrainedModel, *, ref: str) -> AnyModel:
         expected = "a model of transformers whose config tells its hidden size"
         raise SpecError([Problem("model", type(model).__name__, expected, str(error))]) from error
     return AnyModel(
-        ref=ref, model=model.requires_grad_(False).eval(), facts=facts, fingerprint=_fingerprint_in_memory(model)
+        ref=ref,
+        model=model.requires_grad_(False).eval(),
+        facts=facts,
+        fingerprint=_fingerprint_in_memory(model),
+        between=Between(model),
     )
 
 

@@ -40,6 +40,11 @@ class Between:
         self._ways: dict[nn.Module, Callable[..., Any]] | None = None
         self._lock, self._inside = Lock(), 0
 
+    def look(self) -> None:
+        """Look for them now: while the weights are whole, should the model be spread over processes later."""
+        if self._ways is None:
+            self._ways = ways_of(self._model)
+
     @contextmanager
     def lighter(self) -> Iterator[None]:
         """Inside, they are gone. From several threads: until the last has left."""
@@ -56,9 +61,8 @@ class Between:
                     self._take_off()
 
     def _put(self) -> None:
-        if self._ways is None:
-            self._ways = ways_of(self._model)
-        for module, way in self._ways.items():
+        self.look()
+        for module, way in (self._ways or {}).items():
             vars(module).setdefault("forward", way)  # what another has put there stays
 
     def _take_off(self) -> None:

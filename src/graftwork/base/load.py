@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from graftwork.base.between import Between
 from graftwork.base.discover import facts_of
 from graftwork.base.facts import BaseFacts, Quantised
 from graftwork.base.fingerprint import Fingerprint, fingerprint, stop_ids
@@ -45,6 +46,7 @@ class Base:
         model: the `transformers` model; no parameter asks for a gradient.
         halves: the model's body and head, checked against the whole.
         chat: how it writes conversations.
+        between: lighter ways back through what lies between its linear layers.
     """
 
     ref: str
@@ -54,6 +56,7 @@ class Base:
     chat: ChatFormat
     facts: BaseFacts
     fingerprint: Fingerprint
+    between: Between
 
     def called(self, ref: str) -> "Base":
         """The same base under the name that its user knows."""
@@ -126,6 +129,7 @@ def load_base(
         chat=chat,
         facts=facts,
         fingerprint=found,
+        between=Between(model),
     )
 
 

@@ -137,6 +137,7 @@ class Work:
 
             from graftwork.base.sharded import shard
 
+            loaded.between.look()
             shard(loaded.model, torch.device(self.device))
         return loaded.called(spec.base)
 

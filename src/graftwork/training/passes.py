@@ -155,7 +155,7 @@ def accumulated(parts: Sequence[Part]) -> list[float]:
     Raises:
         CapacityError: they do not fit into memory.
     """
-    with parts[0].job.bank.between.lighter(), _routed(parts):
+    with parts[0].job.bank.host.between.lighter(), _routed(parts):
         try:
             losses = [
                 part.job.loss(part.job.split, states_PH, targets_P) / part.step.num_targets

@@ -11,6 +11,8 @@ Decode = Callable[[Sequence[int]], str]
 LOST = "\ufffd"
 """What stands for bytes that are no character, or not yet."""
 
+MOST_BYTES = 4
+"""Of a character, and so its tokens at most."""
 MOST_TOGETHER = 16
 """Tokens of one piece at most; bytes that never become a character are shown as they are."""
 
@@ -88,9 +90,11 @@ def pieces(
     is_learned = False
     for i, token in enumerate(tokens_T):
         learned, is_special = bool(is_target_T[i]) and i > 0, token in special
-        if run and (is_special or learned != is_learned or _is_whole(decode, before, run, token)):
-            yield Piece(_text(decode, before, run), is_learned, num_tokens=len(run))
-            before, run = run, []
+        ends = bool(run) and (is_special or learned != is_learned)
+        if ends or (run and _is_whole(decode, before, run, token)):
+            at = len(run) if ends else _settled(decode, before, run)
+            yield Piece(_text(decode, before, run[:at]), is_learned, num_tokens=at)
+            before, run = run[:at], run[at:]
         run, is_learned = [*run, token], learned
         if is_special:
             yield Piece(decode(run), learned, is_special=True)
@@ -107,6 +111,17 @@ def _is_whole(decode: Decode, before: Sequence[int], run: Sequence[int], token: 
     longer = _text(decode, before, [*run, token])
     added = longer.removeprefix(text)
     return longer.startswith(text) and bool(added.replace(LOST, ""))  # then it stays lost, whatever follows
+
+
+def _settled(decode: Decode, before: Sequence[int], run: Sequence[int]) -> int:
+    """Tokens of `run` that say what they say whatever follows: all, but for the bytes of a character that has begun."""
+    text = _text(decode, before, run)
+    if not text.endswith(LOST):
+        return len(run)
+    for at in range(max(1, len(run) - MOST_BYTES + 1), len(run)):
+        if _text(decode, before, run[:at]) + _text(decode, run[:at], run[at:]) == text:
+            return at
+    return len(run)
 
 
 def _text(decode: Decode, before: Sequence[int], run: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.tiny_base import byte_tokenizer
 
@@ -40,6 +40,8 @@ def test_the_pieces_together_are_the_text(text):
 
 
 @given(st.text(st.sampled_from("ab利😀\ufffd"), max_size=20))
+@example("\ufffd" * 5 + "利")
+@example("\ufffd" * 5 + "😀" * 3)
 def test_a_character_that_was_lost_before_takes_one_neighbour_at_most(text):
     assert "".join(one.text for one in told(text)) == text
     assert all(len(one.text.replace(LOST, "")) <= 1 for one in told(text))
