@@ -171,7 +171,7 @@ def test_a_base_has_the_same_states_and_like_gradients(load, lively, tokens_BT, 
     states, expected = passed(bank, handle, tokens_BT())
     if recomputes:
         checkpoint_activations(bank)
-    with bank.between.lighter():
+    with bank.host.between.lighter():
         found_states, found = passed(bank, handle, tokens_BT())
     if recomputes:
         keep_activations(bank)
@@ -229,5 +229,5 @@ def test_less_is_kept_for_the_way_back(load, lively, tokens_BT):
         return sum(size for storage, size in kept.items() if storage not in frozen)
 
     plain = kept_bytes()
-    with bank.between.lighter():
+    with bank.host.between.lighter():
         assert kept_bytes() < 0.8 * plain  # 0.73 at the bundled base
