@@ -4,6 +4,7 @@ GraftworkError
 |-- SpecError       the request is wrong                  fix the file or the flag
 |-- NotFoundError   the request names nothing known       check the name
 |-- ConflictError   it contradicts what is recorded       choose another name, or re-read and retry
+|-- DeniedError     whoever asks may not have it done     ask somebody who may
 |-- CapacityError   right request, no room now            wait, or ask for less
 |-- IntegrityError  stored bytes are not what was recorded    restore, never retry
 |-- WorkError       right request, the work itself failed     read why; what was saved before is kept
@@ -72,6 +73,10 @@ class NotFoundError(GraftworkError):
 
 class ConflictError(GraftworkError):
     """The request contradicts what is on record, or someone else holds what it needs."""
+
+
+class DeniedError(GraftworkError):
+    """Whoever asks has not shown who they are, or may not have it done."""
 
 
 class CapacityError(GraftworkError):

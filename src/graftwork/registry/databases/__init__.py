@@ -1,0 +1,1 @@
+"""Databases that keep the registry's rows: in memory, SQLite, PostgreSQL."""

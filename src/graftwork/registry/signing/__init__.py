@@ -1,0 +1,1 @@
+"""Signatures: Ed25519 keys, DSSE envelopes, in-toto statements."""
