@@ -5,13 +5,13 @@ Whatever is wrong is named: the entry, the row, the version and file, the checkp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graftwork.core.errors import IntegrityError
 from graftwork.registry.access.roles import Principal
 from graftwork.registry.blobs import checked
-from graftwork.registry.checkpoints import read_checkpoint, signers_of
+from graftwork.registry.checkpoints import read_checkpoint, says_so, signers_of
 from graftwork.registry.interface import Query, Row, Transaction
 from graftwork.registry.ledger import Entry, chained, row_digest, row_name
 from graftwork.registry.naming import trusted_signers
@@ -75,6 +75,14 @@ def check(registry: Registry, who: Principal, *, checkpoints: tuple[str, ...] = 
     )
 
 
+def refuse_unless_whole(rows: Transaction) -> None:
+    """Raise IntegrityError, with all that is wrong, unless ledger and rows belong together."""
+    problems: list[str] = []
+    _rows(rows, _chain(rows, problems), problems)
+    if problems:
+        raise IntegrityError("\n".join(problems))
+
+
 def _chain(rows: Transaction, problems: list[str]) -> list[Entry]:
     entries: list[Entry] = []
     try:
@@ -106,7 +114,9 @@ def _checkpoints(
     registry: Registry, rows: Transaction, entries: list[Entry], others: tuple[str, ...], problems: list[str]
 ) -> int:
     """Hold the ledger against signed checkpoints; the last entry that one of a trusted key signs."""
-    kept = [(f"checkpoint {row['sequence']}", str(row["envelope"])) for row in rows.select(Query(table="checkpoint"))]
+    found = rows.select(Query(table="checkpoint"))
+    kept = [(f"checkpoint {row['sequence']}", str(row["envelope"])) for row in found]
+    problems += [f"checkpoint {row['sequence']} is not as it was written." for row in found if not says_so(row)]
     last = 0
     for where, text in [*kept, *((f"checkpoint {n} of those given", text) for n, text in enumerate(others, 1))]:
         try:
@@ -151,10 +161,3 @@ def _blobs(registry: Registry, wanted: Mapping[str, tuple[str, int]], problems: 
         except (IntegrityError, OSError) as error:
             problems.append(f"{where}: {error}")
     return num_bytes
-
-
-def every_row(rows: Transaction) -> Iterator[tuple[str, Row]]:
-    """Every row of every table, in the order in which a database takes them back."""
-    for table in TABLES:
-        for row in rows.select(Query(table=table)):
-            yield table, row

@@ -12,7 +12,7 @@ from graftwork.core.errors import ConflictError, IntegrityError
 from graftwork.registry.access.roles import Principal
 from graftwork.registry.interface import Row, to_us
 from graftwork.registry.ledger import entry_of
-from graftwork.registry.signing.envelope import of_ledger, predicate_of, signed, signers
+from graftwork.registry.signing.envelope import key_ids, of_ledger, predicate_of, signed, signers
 from graftwork.registry.signing.keys import PrivateKey, PublicKey
 from graftwork.registry.state import Registry, last_row
 
@@ -52,6 +52,17 @@ def read_checkpoint(text: str) -> Checkpoint:
     if not (type(sequence) is int and sequence > 0 and type(time_us) is int and isinstance(entry, str)):
         raise IntegrityError("it is not a checkpoint as it was written")
     return Checkpoint(sequence=sequence, digest=entry, time_us=time_us)
+
+
+def says_so(row: Row) -> bool:
+    """Whether a row says what its envelope does."""
+    try:
+        said = read_checkpoint(str(row["envelope"]))
+        ids = key_ids(str(row["envelope"]))
+    except IntegrityError:
+        return False
+    told = (row["sequence"], row["digest"], row["time_us"], (row["key_id"],))
+    return told == (said.sequence, said.digest, said.time_us, ids)
 
 
 def signers_of(text: str, trusted: Mapping[str, PublicKey]) -> frozenset[str]:

@@ -68,7 +68,7 @@ def new_key(
         SpecError: a role, a scope, the owner or the end is wrong; all that is.
     """
     who.refuse_unless("administer")
-    tenant = tenant or who.tenant
+    tenant = who.tenant if tenant is None else tenant
     _refuse_bad(registry, {"owner": owner, "tenant": tenant}, roles, expires)
     principal(owner, roles, tenant=tenant, scopes=scopes)
     id_, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")

@@ -147,6 +147,9 @@ def _text(content: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise IntegrityError("the envelope holds what is no base64") from error
+    if _text(content) != text:  # the last character has bits that mean nothing
+        raise IntegrityError("the envelope holds base64 that was written otherwise")
+    return content
