@@ -14,6 +14,7 @@ from graftwork.cli.examining import doctor
 from graftwork.cli.harnessing import harness
 from graftwork.cli.planning import plan
 from graftwork.cli.privacy import privacy_app
+from graftwork.cli.registering.app import registry_app
 from graftwork.cli.reply import answer
 from graftwork.cli.reporting import report
 from graftwork.cli.together import isolation_certificate, together
@@ -234,6 +235,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(together)
     app.command("resume-certificate")(resume_certificate)
     app.command("isolation-certificate")(isolation_certificate)
+    app.add_typer(registry_app, name="registry")
     app.add_typer(privacy_app, name="privacy")
     app.add_typer(canaries_app, name="canaries")
     app.command()(version)

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from typing import Any
 
 from graftwork.core.files import write_json
-from graftwork.core.spec import plain
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Record
 from graftwork.data.split import FEWEST
@@ -21,10 +20,9 @@ from graftwork.evaluation.answers import exact_answers
 from graftwork.evaluation.estimate import mean_of, wilson
 from graftwork.evaluation.held_out import target_loss
 from graftwork.evaluation.result import told
-from graftwork.pipeline.below import told_below
+from graftwork.pipeline.evaluate_inputs import evaluate_inputs
 from graftwork.pipeline.evaluation.look import files_of
-from graftwork.pipeline.evaluation.of_run import closely, told_general
-from graftwork.pipeline.evaluation_paths import digests_of_files
+from graftwork.pipeline.evaluation.of_run import closely
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.prepare import EVALUATION
 from graftwork.pipeline.sides import Sides, sides_of
@@ -41,19 +39,7 @@ def evaluate(work: Work, prepared: Done, trained: Done, baseline: Done | None = 
     """Do the step, unless it is done already; `baseline` is full tuning on the same records, to stand beside it."""
     spec = work.spec
     began_s = time.monotonic()
-    inputs = {
-        "base": work.fingerprint.digest,
-        "dtype": spec.dtype,
-        "attention": spec.attention,
-        **({} if spec.quantised == "off" else {"quantised": spec.quantised}),
-        "adapter": trained.summary["model_digest" if spec.is_full else "adapter_digest"],
-        "data": [prepared.outputs[name] for name in (EVALUATION, "data/evaluation.tokens", "data/evaluation.targets")],
-        "evaluation": dict(plain(spec.evaluation)),
-        **told_below(work),
-        **({"baseline": baseline.summary["model_digest"]} if baseline else {}),
-        **told_general(work),
-        **({"files": named} if (named := digests_of_files(spec.evaluation)) else {}),
-    }
+    inputs = evaluate_inputs(work, prepared, trained, baseline)
     if done := work.folder.still_done("evaluate", inputs):
         work.watch.say("evaluate: done already")
         return done

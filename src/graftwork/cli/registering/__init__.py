@@ -1,0 +1,1 @@
+"""`graftwork registry`: versions, names, keys, and keeping them."""
