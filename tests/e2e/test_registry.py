@@ -189,3 +189,21 @@ def test_files_of_versions_that_nobody_needs_are_given_up_when_asked(here, told,
     assert told("show", version)["files_given_up"] is True
     assert told("verify")["is_whole"] is True
     shutil.rmtree(run_copy)
+
+
+def test_a_version_is_made_again_from_its_record(here, told, finished, run_copy):
+    version = told("add", run_copy, "--name", "bot")["version"]
+    shutil.rmtree(run_copy)
+    made = told("reproduce", "bot:candidate", "--out", "again")
+    assert made["is_same"] is True
+    assert made["content"] == told("show", version)["manifest"]["content"]
+    records = finished[0] / "records.jsonl"
+    whole = records.read_text()
+    try:
+        records.write_text(whole.replace("abab", "abba"))
+        other = told("reproduce", version, "--out", "other", code=1)
+        assert [line.split(":")[0] for line in other["differences"]] == ["data", "content"]
+        records.unlink()
+        assert "records.jsonl" in told("reproduce", version, "--out", "third", code=2)["error"]["message"]
+    finally:
+        records.write_text(whole)

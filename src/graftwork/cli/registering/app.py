@@ -2,7 +2,7 @@
 
 import typer
 
-from graftwork.cli.registering import keeping, moving, versions
+from graftwork.cli.registering import keeping, making, moving, versions
 from graftwork.cli.registering.keys import access_app, keys_app
 
 registry_app = typer.Typer(
@@ -26,6 +26,7 @@ for _name, _command in (
     ("retire", moving.retire),
     ("verify", keeping.verify),
     ("checkpoint", keeping.checkpoint),
+    ("reproduce", making.reproduce),
     ("gc", keeping.gc),
     ("pin", keeping.pin),
     ("unpin", keeping.unpin),
