@@ -13,12 +13,26 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from tests.support import postgres
-from tests.support.registries import ADMIN, APPROVERS, DEPLOYER, ROOT, TRAINER, Clock, contents, hexed, manifest, put
+from tests.support.registries import (
+    ADMIN,
+    APPROVERS,
+    DEPLOYER,
+    ROOT,
+    TRAINER,
+    Clock,
+    contents,
+    hexed,
+    manifest,
+    memory_registry,
+    put,
+)
 
 from graftwork.core.errors import ConflictError, DeniedError, NotFoundError, SpecError, WorkError
 from graftwork.core.spec import parse
 from graftwork.registry import naming, versions
+from graftwork.registry.access.keys import new_key
 from graftwork.registry.access.roles import principal
+from graftwork.registry.backup import back_up, restore
 from graftwork.registry.blobs.memory import MemoryBlobs
 from graftwork.registry.checking import check
 from graftwork.registry.databases.memory import MemoryDatabase
@@ -152,6 +166,41 @@ def test_of_many_who_saw_the_same_one_wins(made):
         winners = [digest for digest in pool.map(won, others) if digest]
     assert [naming.resolve(registry, TRAINER, "bot")] == winners
     assert len(naming.history(registry, TRAINER, "bot")) == 2
+
+
+def test_writers_of_different_names_wait_for_each_other_and_all_succeed(made):
+    registry, _ = made()
+    digests = [put(registry, f"v{n}") for n in range(3)]
+
+    def moves(name):
+        seen = None
+        for digest in digests:
+            naming.promote(registry, DEPLOYER, name, digest, "production", expected=seen)
+            seen = digest
+        return name
+
+    with ThreadPoolExecutor(4) as pool:
+        moved = list(pool.map(moves, [f"name{n}" for n in range(8)]))
+    assert naming.names(registry, TRAINER) == {name: {"production": digests[-1]} for name in moved}
+    found = check(registry, ADMIN)
+    assert not found.problems
+    assert found.num_entries == 3 + 3 * 8
+
+
+def test_a_backup_of_one_kind_of_database_restores_into_any_other(made, tmp_path):
+    one, _ = memory_registry()
+    a, b = put(one, "a"), put(one, "b")
+    naming.approve(one, APPROVERS[0], "bot", a, "production")
+    naming.promote(one, DEPLOYER, "bot", a, "production", expected=None)
+    naming.promote(one, DEPLOYER, "bot", b, "production", expected=a)
+    new_key(one, ADMIN, "kim", ["viewer"])
+    other, _ = made()
+    back_up(one, ADMIN, tmp_path / "first.tar")
+    restore(other, ADMIN, tmp_path / "first.tar")
+    assert not check(other, ADMIN).problems
+    assert all(rows(other, table) == rows(one, table) for table in ("ledger", "move", "version"))
+    assert naming.rollback(other, DEPLOYER, "bot", expected=b) == a
+    back_up(other, ADMIN, tmp_path / "second.tar")
 
 
 def test_what_a_name_was_at_any_moment_is_answered(made):

@@ -14,7 +14,7 @@ from graftwork.core.errors import NotFoundError
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted(page for page in ROOT.glob("docs/guide/*.md") if page.name.count(".") == 1)
-COMMANDS_ALONE = {"planning"}
+COMMANDS_ALONE = {"planning", "registry"}
 """Guides that show commands and no recipe."""
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,8 @@ from graftwork.registry.checking import check
 from graftwork.registry.checkpoints import sign_checkpoint
 from graftwork.registry.databases.migrating import upgrade
 from graftwork.registry.databases.sql import SqlDatabase, sqlite_engine
+from graftwork.registry.interface import Query
+from graftwork.registry.ledger import entry_of
 from graftwork.registry.pins import pin
 from graftwork.registry.signing.envelope import of_version, signed
 from graftwork.registry.signing.keys import read_private_key, write_new_key
@@ -159,6 +162,16 @@ def test_a_ledger_that_was_cut_or_written_anew_does_not_meet_a_checkpoint_kept_e
     assert not check(registry, ADMIN).problems  # a whole, shorter ledger: nothing in it says that there was more
     (problem,) = check(registry, ADMIN, checkpoints=(kept,)).problems
     assert problem == "checkpoint 1 of those given: ledger entry 9, which it signs, is not there."
+
+
+def test_an_entry_that_was_written_anew_is_found_by_the_next_one_and_by_a_checkpoint(busy):
+    registry, path = busy
+    with registry.database.reading() as rows:
+        third = rows.select(Query(table="ledger", where={"sequence": 3}))[0]
+    entry = replace(entry_of(third), actor="mallory")
+    sql(path, "UPDATE ledger SET actor = ?, digest = ? WHERE sequence = 3", (entry.actor, entry.digest))
+    problems = check(registry, ADMIN).problems
+    assert problems[0] == "ledger entry 4 does not follow from entry 3."
 
 
 def test_a_signature_of_a_trusted_key_over_something_else_is_named(busy, key):

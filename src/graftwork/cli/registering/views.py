@@ -131,14 +131,18 @@ def show_checked(console: Console, data: Mapping[str, Any]) -> None:
         console.print(problem, markup=False)
     ledger = data["ledger"]
     console.print(
-        f"{count_text(ledger['entries'])} entries of the ledger (signed up to {ledger['signed_up_to']}), "
-        f"{count_text(data['rows'])} rows, {count_text(data['versions'])} versions "
-        f"({data['signed_by_trusted_keys']} signed by a trusted key), {count_text(data['blobs'])} blobs "
-        f"of {bytes_text(data['bytes'])}.",
+        f"{_many(ledger['entries'], 'ledger entry', 'ledger entries')} (signed up to {ledger['signed_up_to']}), "
+        f"{_many(data['rows'], 'row', 'rows')}, {_many(data['versions'], 'version', 'versions')} "
+        f"({data['signed_by_trusted_keys']} signed by a trusted key), {_many(data['blobs'], 'blob', 'blobs')}, "
+        f"{bytes_text(data['bytes'])} read.",
         markup=False,
     )
-    number = len(data["problems"])
-    console.print("All is as it was written." if not number else f"{number} problem{'s' * (number > 1)}.")
+    wrong = len(data["problems"])
+    console.print(_many(wrong, "problem", "problems") + "." if wrong else "All is as it was written.")
+
+
+def _many(count: int, noun: str, nouns: str) -> str:
+    return f"{count_text(count)} {noun if count == 1 else nouns}"
 
 
 def garbage_data(found: "Garbage", *, is_done: bool) -> dict[str, Any]:
@@ -157,8 +161,11 @@ def show_garbage(console: Console, data: Mapping[str, Any]) -> None:
     if data["kept"]:
         rows = [(short(digest), why) for digest, why in data["kept"].items()]
         show_table(console, "Needed", ("version", "why"), rows)
-    what = f"{len(data['versions'])} versions and {len(data['blobs'])} blobs of {bytes_text(data['bytes'])}"
+    what = (
+        f"{_many(len(data['versions']), 'version', 'versions')}, {_many(len(data['blobs']), 'blob', 'blobs')} "
+        f"of {bytes_text(data['bytes'])}"
+    )
     if data["done"]:
-        console.print(f"Given up: the files of {what}. The versions stay on record.")
+        console.print(f"Given up: the files of {what}. Versions stay on record.")
     else:
-        console.print(f"Nobody needs the files of {what}. To give them up: graftwork registry gc --yes")
+        console.print(f"Not needed: the files of {what}. To give them up: graftwork registry gc --yes")
