@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.core.digests import canonical_json
+from graftwork.core.digests import digest as digest_of
 from graftwork.core.errors import ConflictError, IntegrityError
 from graftwork.core.files import each_key_once
 from graftwork.core.spec import parse, plain
@@ -45,7 +46,7 @@ def back_up(registry: Registry, who: Principal, path: Path) -> tuple[int, int]:
     digests = sorted({note.digest for version in versions for note in version.manifest.files})
     with writing(path) as parcel:
         parcel.put("head.json", [canonical_json(HEAD)])
-        parcel.put("policy.json", [canonical_json(plain(registry.policy))])
+        parcel.put("policy.json", [canonical_json([digest_of(registry.policy), plain(registry.policy)])])
         for at in range(0, len(kept), ROWS_IN_ONE):
             parcel.put(f"rows/{at}", (canonical_json(one) + b"\n" for one in kept[at : at + ROWS_IN_ONE]))
         for digest in digests:
@@ -67,7 +68,7 @@ def restore(registry: Registry, who: Principal, path: Path) -> tuple[PolicySpec,
             raise ConflictError("The registry is not empty. Restore into a new one.")
         refuse_other_head(parcel, HEAD, path)
         parcel.expect("policy.json")
-        policy = parse(PolicySpec, _json(parcel.text(LIMIT_BYTES), path))
+        policy = _policy(_json(parcel.text(LIMIT_BYTES), path), path)
         num_rows, blobs = 0, set()
         while name := parcel.next():
             if name.startswith("rows/"):
@@ -77,6 +78,13 @@ def restore(registry: Registry, who: Principal, path: Path) -> tuple[PolicySpec,
         refuse_unless_whole(rows)
         _refuse_missing(rows, blobs, path)
     return policy, num_rows, len(blobs)
+
+
+def _policy(told: Any, path: Path) -> PolicySpec:
+    match told:
+        case [str(digest), dict(rules)] if digest_of(rules) == digest:
+            return parse(PolicySpec, rules)
+    raise IntegrityError(f"{path}: the rules are not as they were written.")
 
 
 def _put_rows(rows: Transaction, parcel: ParcelReader, path: Path) -> int:
@@ -105,7 +113,7 @@ def _kind(table: str, column: str) -> Any:
 def _put_blob(registry: Registry, parcel: ParcelReader, name: str, path: Path) -> str:
     digest = name.removeprefix("blobs/")
     if not DIGEST.fullmatch(digest) or name == digest:
-        raise IntegrityError(f"{path}: {name!r} does not belong in a backup.")
+        raise IntegrityError(f"{path}: {name!a} does not belong in a backup.")
     found = registry.blobs.put(parcel.chunks())
     if found != digest:
         raise IntegrityError(f"{path}: blob {digest} is not what it was: its bytes have digest {found}.")

@@ -88,4 +88,4 @@ def _member(parcel: ParcelReader, name: str, *, last: bool) -> Iterator[bytes]:
     parcel.expect(f"files/{name}")
     yield from parcel.chunks()
     if last and (more := parcel.next()) is not None:
-        raise IntegrityError(f"the file holds {more!r} besides what its manifest says.")
+        raise IntegrityError(f"the file holds {more!a} besides what its manifest says.")

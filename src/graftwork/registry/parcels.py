@@ -49,14 +49,14 @@ class ParcelReader:
         """The name of the next member; None at the end. Raises IntegrityError for what is no plain file."""
         member = self._tar.next()
         if member is not None and not member.isreg():
-            raise IntegrityError(f"{self._path}: {member.name!r} is no plain file.")
+            raise IntegrityError(f"{self._path}: {member.name!a} is no plain file.")
         self._member = member
         return member.name if member else None
 
     def expect(self, name: str) -> None:
         """Raise IntegrityError unless the next member has this name."""
         if (found := self.next()) != name:
-            raise IntegrityError(f"{self._path}: {name} should come next, and {found or 'its end'} does.")
+            raise IntegrityError(f"{self._path}: {name} should come next, and {found!a} does.")
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes of this member, in pieces. Raises IntegrityError when the file ends within it."""
@@ -73,11 +73,11 @@ class ParcelReader:
         """This member as text of so many bytes at most."""
         assert self._member is not None
         if self._member.size > limit_bytes:
-            raise IntegrityError(f"{self._path}: {self._member.name} has more than {limit_bytes:,} bytes.")
+            raise IntegrityError(f"{self._path}: {self._member.name!a} has more than {limit_bytes:,} bytes.")
         try:
             return b"".join(self.chunks()).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise IntegrityError(f"{self._path}: {self._member.name} is no text.") from error
+            raise IntegrityError(f"{self._path}: {self._member.name!a} is no text.") from error
 
 
 @contextmanager

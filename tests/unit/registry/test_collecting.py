@@ -192,3 +192,35 @@ def test_a_folder_of_blobs_puts_right_what_was_spoilt_and_clears_what_killed_wri
     assert blobs.clear() == 1
     with pytest.raises(NotFoundError):
         list(blobs.read("../" * 20 + "etc/passwd"))
+
+
+def test_no_writer_records_a_version_while_blobs_are_removed():
+    registry, clock = memory_registry()
+    put(registry, "a")
+    clock.go(days=1000)
+    refused, writers = [], []
+
+    class Removing:
+        """A store that lets a writer in before it removes anything."""
+
+        def __init__(self, blobs):
+            self.put, self.find, self.each, self.read = blobs.put, blobs.find, blobs.each, blobs.read
+            self.blobs = blobs
+
+        def remove(self, digest):
+            if not writers:
+                writers.append(threading.Thread(target=write))
+                writers[0].start()
+                writers[0].join(0.3)  # long enough to be done, if nothing kept it out
+            self.blobs.remove(digest)
+
+    def write():
+        try:
+            put(registry, "a")
+        except ConflictError:
+            refused.append(True)
+
+    collect(replace(registry, blobs=Removing(registry.blobs)), ADMIN)
+    writers[0].join()
+    assert refused
+    assert not check(registry, ADMIN).problems

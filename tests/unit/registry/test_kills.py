@@ -8,7 +8,9 @@ import time
 
 from tests.support.registries import ADMIN, ROOT
 
+from graftwork.core.digests import digest_of_file
 from graftwork.registry import naming
+from graftwork.registry.blobs.folder import FolderBlobs
 from graftwork.registry.checking import check
 from graftwork.registry.place import PlaceSpec, make, opened
 
@@ -72,3 +74,29 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_registry(tmp_path):
     assert not list((path / "blobs" / "arriving").iterdir())
     assert naming.history(registry, ROOT, "bot")
     registry.database.close()
+
+
+PUTTER = """\
+import os, sys
+from pathlib import Path
+from graftwork.registry.blobs.folder import FolderBlobs
+blobs = FolderBlobs(Path(sys.argv[1]))
+while True:
+    piece = os.urandom(1 << 20)
+    blobs.put([piece] * 24)
+    print("put", flush=True)
+"""
+
+
+def test_a_blob_is_there_whole_or_not_at_all(tmp_path):
+    draw = random.Random(3)
+    for _ in range(6):
+        child = subprocess.Popen([sys.executable, "-c", PUTTER, tmp_path], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        time.sleep(draw.uniform(0, 0.1))
+        child.kill()
+        child.communicate()
+        for blob in (found := list(FolderBlobs(tmp_path).each())):
+            assert digest_of_file(tmp_path / blob.digest[:2] / blob.digest) == blob.digest
+            FolderBlobs(tmp_path).remove(blob.digest)
+        assert found

@@ -129,7 +129,7 @@ def test_a_backup_that_was_changed_restores_nothing(full, tmp_path):
     back_up(full, ADMIN, tmp_path / "b.tar")
     whole = (tmp_path / "b.tar").read_bytes()
     with tarfile.open(tmp_path / "b.tar") as tar:
-        places = [m.offset_data + at for m in tar if m.name != "policy.json" for at in range(0, m.size, 131)]
+        places = [m.offset_data + at for m in tar for at in range(0, m.size, 131)]
     for at in places:
         (tmp_path / "bad.tar").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         there, _ = memory_registry()
