@@ -90,10 +90,10 @@ while True:
 
 def test_a_blob_is_there_whole_or_not_at_all(tmp_path):
     draw = random.Random(3)
-    for _ in range(6):
+    for _ in range(12):
         child = subprocess.Popen([sys.executable, "-c", PUTTER, tmp_path], stdout=subprocess.PIPE)
         child.stdout.readline()
-        time.sleep(draw.uniform(0, 0.1))
+        time.sleep(draw.uniform(0, 0.2))
         child.kill()
         child.communicate()
         for blob in (found := list(FolderBlobs(tmp_path).each())):
