@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
+from weakref import finalize
 
 from graftwork.data.encode import Encoded
 from graftwork.data.records import Origin, Unit
@@ -115,12 +116,13 @@ class TokenStore(Sequence[Encoded]):
         tokens, targets, index = files_of(name)
         self._index: Any = np.load(index)
         self._files = files
-        self._tokens, self._targets = os.open(tokens, os.O_RDONLY), os.open(targets, os.O_RDONLY)
+        self._tokens, self._targets = self._opened(tokens), self._opened(targets)
 
-    def __del__(self) -> None:
-        for name in ("_tokens", "_targets"):
-            if name in self.__dict__:
-                os.close(self.__dict__.pop(name))
+    def _opened(self, path: Path) -> int:
+        """A descriptor that is closed when nobody holds this any more, or the program ends."""
+        descriptor = os.open(path, os.O_RDONLY)
+        finalize(self, os.close, descriptor)
+        return descriptor
 
     def __len__(self) -> int:
         return len(self._index)
