@@ -112,6 +112,7 @@ class Setting:
         tied: whether the head is the table of embeddings.
         stored_dtype: of the base's files.
         own_attention: whether attention is computed by our pieces, which keep queries, keys and values alone.
+        lighter: whether norms and gates keep their inputs alone, as `base.between` has it.
         accumulates: whether a step has several passes.
     """
 
@@ -124,6 +125,7 @@ class Setting:
     trains_outer: bool
     recomputes: bool
     own_attention: bool
+    lighter: bool
     averages: bool = False
     accumulates: bool = False
 
@@ -217,20 +219,21 @@ def layer_bytes(facts: BaseFacts, asked: Mapping[str, Asked], setting: Setting) 
     for layer in range(facts.num_layers):
         own = [p for p in facts.places if p.layer == layer]
         adapted = [here for here in asked.values() if here.place.layer == layer]
-        kept = 2 * FLOAT32 * facts.hidden_size + attention + wide * _mlp_numbers(facts, own, layer)
+        norm = wide if setting.lighter and not setting.is_full else FLOAT32
+        kept = 2 * norm * facts.hidden_size + attention + wide * _mlp_numbers(own, facts, layer, setting)
         if setting.is_full:
             kept += wide * (sum(group[0].in_features for group in same_input(own)) + 2 * facts.hidden_size)
         per_layer[layer] = kept + sum(_beside(here, facts, wide) for here in adapted) + wide * _inputs(adapted)
     return per_layer
 
 
-def _mlp_numbers(facts: BaseFacts, own: Iterable[LinearPlace], layer: int) -> int:
-    """Of one token: what the activation sees, what it gives, and what that is multiplied by."""
-    total = 0
+def _mlp_numbers(own: Iterable[LinearPlace], facts: BaseFacts, layer: int, setting: Setting) -> int:
+    """Of one token: what the activation sees, what it is multiplied by, and what it gives unless made again."""
+    total, gated_keeps = 0, 2 if setting.lighter and setting.quantised == "off" else 3
     for place in own:
         if place.role == "mlp.down":
             gated = any(p.role == "mlp.gate" and p.out_features == place.in_features for p in own)
-            total += place.in_features * (3 if gated else 2)
+            total += place.in_features * (gated_keeps if gated else 2)
         elif place.role == "mlp.gate_up":
             total += place.out_features // 2
     for experts in facts.experts:

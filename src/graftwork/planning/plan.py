@@ -33,6 +33,8 @@ CONTEXT_BYTES, GPU_HOLES = 600 << 20, 0.1
 SHARE = 0.9
 """Of a device's memory, what a training may take."""
 MOST_ALTERNATIVES = 4
+LIGHTER = "bfloat16", "float32"
+"""Number formats in which norms and gates of a base on a CPU keep their inputs alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,6 +249,7 @@ def _setting(request: Request, machine: Machine) -> Setting:
         trains_outer=request.trains_outer,
         recomputes=request.recomputes,
         own_attention=pieces and (request.dtype != "float32" or shares),
+        lighter=machine.on_cpu and request.dtype in LIGHTER,
         averages=request.averages,
         accumulates=request.accumulation > 1,
     )
