@@ -66,7 +66,7 @@ def test_it_goes_on_with_the_threads_that_it_began_with(recipe, begun, by_one, t
     watch = Listens()
     run(recipe, out=begun, until="train", watch=watch)
     assert digest_in(begun) == by_one
-    assert "it was begun with 1 threads, and goes on with them: with 2 its last bits would be others" in watch.said
+    assert "threads: 1, not 2, as it was begun with 1; with others its last bits would be others" in watch.said
     assert torch.get_num_threads() == 2, "how many threads the caller has is not ours to change"
     assert json.loads((begun / "adapter" / "graftwork.json").read_text())["provenance"]["threads"] == 1
 
@@ -83,7 +83,7 @@ def test_from_the_command_line(recipe, begun, by_one):
     done = graftwork("train", recipe, "--out", begun, threads=2)
     assert done.returncode == 0, done.stderr
     assert digest_in(begun) == by_one
-    assert "goes on with them" in done.stderr
+    assert "threads: 1, not 2" in done.stderr
 
 
 def test_another_version_of_the_library_is_told(recipe, begun, monkeypatch):

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 OTHERWISE = "so the adapter's last bits may not be those of a training that was never interrupted"
 
 
 def computing_now() -> dict[str, Any]:
-    """Threads, version of torch and the widest instructions that it uses, of this process."""
+    """Threads, version of torch and the widest instructions that it uses, and numba, which compiles loops of ours, or
+    none, of this process."""
     import torch
 
     return {
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "processor": torch.backends.cpu.get_cpu_capability(),
+        "numba": version("numba") if find_spec("numba") else "none",
     }
 
 
@@ -37,7 +41,7 @@ def continued(before: Mapping[str, Any], *, alone: bool, say: Callable[[str], No
     if alone and "threads" in moved:
         was, have = moved.pop("threads")
         now["threads"] = was
-        say(f"it was begun with {was} threads, and goes on with them: with {have} its last bits would be others")
+        say(f"threads: {was}, not {have}, as it was begun with {was}; with others its last bits would be others")
     if moved:
         told = ", ".join(f"{name} {was} then and {have} now" for name, (was, have) in moved.items())
         say(f"{told}: {OTHERWISE}")
