@@ -30,5 +30,11 @@ def report(
         known = f"one of {', '.join(LANGUAGES)}"
         raise SpecError([Problem("--language", language, known, did_you_mean(language, LANGUAGES))])
     written = write_report(folder, language="zh" if language == "zh" else "en", out=out)
-    data = {"report": str(written.page), "card": None if written.card is None else str(written.card)}
+    data: dict[str, str | None] = {
+        "report": str(written.page),
+        "card": None if written.card is None else str(written.card),
+        "certificate": written.certified.status,
+    }
+    if written.certified.reasons:
+        data["certificate"] = f"{written.certified.status}: {'; '.join(written.certified.reasons)}"
     answer(data, lambda console: views.show_fields(console, data), as_json=json)

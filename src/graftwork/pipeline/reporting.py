@@ -45,10 +45,12 @@ class Written:
 
     Attributes:
         card: None where nothing was trained in the folder.
+        certified: what the certificate there says, checked.
     """
 
     page: Path
     card: Path | None
+    certified: Certified
 
 
 def write_report(folder: Path, *, language: Language = "en", out: Path | None = None) -> Written:
@@ -76,7 +78,7 @@ def write_report(folder: Path, *, language: Language = "en", out: Path | None = 
     name = spec.name if spec else folder.resolve().name
     write_text(page, evaluation_page(result, name=name, language=language, background=background))
     if spec is None or trained is None:
-        return Written(page=page, card=None)
+        return Written(page=page, card=None, certified=certified)
     readme = (out or trained) / README
     has_certificate = certified.status == "holds"
     facts = CardFacts(
@@ -92,7 +94,7 @@ def write_report(folder: Path, *, language: Language = "en", out: Path | None = 
         has_certificate=has_certificate,
     )
     write_text(readme, model_card(facts, language))
-    return Written(page=page, card=readme)
+    return Written(page=page, card=readme, certified=certified)
 
 
 def read_result(folder: Path) -> tuple[EvaluationResult, Certified]:
