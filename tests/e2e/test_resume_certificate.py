@@ -69,7 +69,7 @@ def forgetful(tmp_path):
 
 def test_a_resume_that_forgets_something_is_found_out(often, tmp_path, forgetful):
     out = tmp_path / "c"
-    words = ["resume-certificate", str(often), "--kills", "3", "--seed", "2", "--out", str(out)]
+    words = ["resume-certificate", str(often), "--kills", "6", "--seed", "2", "--out", str(out)]
     done = subprocess.run(
         [sys.executable, "-m", "graftwork.cli", *words],
         env={**os.environ, "PYTHONPATH": str(forgetful)},

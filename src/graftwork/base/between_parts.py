@@ -196,7 +196,8 @@ def gated_of(module: nn.Module) -> Gated | None:
     if {name for name, _ in module.named_children()} != {*FEATURE_NAMES} or list(module.parameters(recurse=False)):
         return None
     here: Any = module
-    dtype, width = next(module.parameters()).dtype, getattr(here.gate_proj, "in_features", 0)
+    dtypes, width = {own.dtype for own in module.parameters()}, getattr(here.gate_proj, "in_features", 0)
+    dtype = next(iter(dtypes)) if len(dtypes) == 1 else None
     if dtype not in TYPES or not width or list(here.act_fn.parameters()):
         return None
     x, up = _some((2, width), dtype), torch.ones(16, 16, dtype=dtype)

@@ -126,7 +126,8 @@ def _refuse_other_recipe(run: Path, spec: RunSpec, card: Card | ModelCard, prepa
     reasons = []
     if told.get("recipe") != dict(plain(spec)):
         reasons.append(f"{RECIPE} is not the recipe that it was trained by")
-    if told.get("data") != data:
+    named = told.get("data")
+    if not isinstance(named, dict) or any(named.get(side) != digest for side, digest in data.items()):
         reasons.append("it was trained on other data than lies there")
     if reasons:
         raise IntegrityError(f"{run}: {' and '.join(reasons)}. Run the recipe again.")

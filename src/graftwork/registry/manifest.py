@@ -62,6 +62,9 @@ class DataDigests(Spec):
     evaluation: str
     """Digest of the records held out."""
 
+    rows: str | None = None
+    """Digest of the rows trained on: tokens, targets and lengths in their order, and how often each is seen."""
+
     report: str | None = None
     """Digest of the data report."""
 
