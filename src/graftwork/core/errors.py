@@ -83,6 +83,14 @@ class CapacityError(GraftworkError):
     """The request is right but does not fit here and now."""
 
 
+class OverloadedError(CapacityError):
+    """Too much is under way: the same request may be made again in `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
 class IntegrityError(GraftworkError):
     """Stored bytes are not what was recorded. Restore them; a retry cannot help."""
 
