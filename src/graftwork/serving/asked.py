@@ -42,7 +42,7 @@ class Sampling:
         temperature: 0 takes the most likely token; else logits are divided by it.
         top_k: only so many of the most likely tokens; all when None.
         top_p: only the most likely tokens that have this share of the probability together.
-        seed: what chance is drawn from. Whoever asks draws one where the client gives none, so that a receipt can say it.
+        seed: what chance is drawn from. Whoever asks draws one where the client gives none, for a receipt to say it.
         logprobs: so many of the most likely tokens are told beside the chosen one; none of either when None.
         frequency_penalty: taken off a token's logit for each time that it was said.
         presence_penalty: taken off once, if it was said at all.
