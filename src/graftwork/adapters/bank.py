@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,10 +20,10 @@ from graftwork.adapters import files
 from graftwork.adapters.adapter import Adapter, fresh
 from graftwork.adapters.budget import Kept, to_evict
 from graftwork.adapters.form import Memo
-from graftwork.adapters.route import Entered, Group, Owner, Route, Segment, Unit, apart, segments
+from graftwork.adapters.route import Entered, Group, Owner, Route, apart, segments
 from graftwork.adapters.sites import HOOKS
 from graftwork.adapters.sites.frozen import FrozenModule, hooked
-from graftwork.adapters.sites.groups import groups_problems, kept_apart
+from graftwork.adapters.sites.groups import kept_apart, refuse_unless_apart
 from graftwork.adapters.standing import standing
 from graftwork.adapters.versions import watch_optimizers
 from graftwork.base.facts import same_input
@@ -49,6 +48,7 @@ class Handle:
     name: str
 
 
+R = TypeVar("R", bound=Route)
 Row = Handle | Sequence[Handle] | None
 """Whose a row is: one adapter's; several, one on top of the other; or the base's alone."""
 
@@ -287,8 +287,12 @@ class AdapterBank:
             NotFoundError: an adapter is not in this bank.
             WorkError: the base recomputes activations in a way that would lose the route.
         """
-        alone = partial(segments, lengths=[1] * len(rows))
-        with self._routed(rows, alone, unit="rows", training=training, seeds=seeds) as route:
+
+        def made(owners: Sequence[Owner]) -> Route:
+            cut = segments(owners, [1] * len(rows))
+            return Route(cut, unit="rows", training=training, seeds=seeds)
+
+        with self.routed(rows, made) as route:
             yield route
 
     @contextmanager
@@ -302,7 +306,11 @@ class AdapterBank:
         for number, length in enumerate(lengths):
             if length < 1:
                 raise WorkError(f"piece {number} of the packed row has {length} tokens; each needs at least 1.")
-        with self._routed(handles, partial(segments, lengths=lengths), training=training) as route:
+
+        def made(owners: Sequence[Owner]) -> Route:
+            return Route(segments(owners, lengths), unit="tokens", training=training)
+
+        with self.routed(handles, made) as route:
             yield route
 
     @contextmanager
@@ -319,13 +327,15 @@ class AdapterBank:
             SpecError: the base computes attention in a way that cannot be cut; see `groups_problems`.
             WorkError: a record has no tokens.
         """
-        if problems := groups_problems(self):
-            raise SpecError(problems)
+        refuse_unless_apart(self)
         if any(min(group.lengths) < 1 for _, group in groups):
             raise WorkError("a record of the packed row has no tokens.")
         rows, cut = [row for row, _ in groups], tuple(group for _, group in groups)
-        routed = self._routed(rows, partial(apart, groups=cut), groups=cut, training=training, seeds=seeds)
-        with kept_apart(self), routed as route:
+
+        def made(owners: Sequence[Owner]) -> Route:
+            return Route(apart(owners, cut), unit="tokens", training=training, groups=cut, seeds=seeds)
+
+        with kept_apart(self), self.routed(rows, made) as route:
             yield route
 
     def recompute_contexts(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
@@ -340,22 +350,13 @@ class AdapterBank:
             yield
 
     @contextmanager
-    def _routed(
-        self,
-        rows: Sequence[Row],
-        cut: Callable[[Sequence[Owner]], list[Segment]],
-        *,
-        unit: Unit = "tokens",
-        training: bool,
-        groups: tuple[Group, ...] | None = None,
-        seeds: Sequence[int] | None = None,
-    ) -> Iterator[Route]:
+    def routed(self, rows: Sequence[Row], made: Callable[[Sequence[Owner]], R]) -> Iterator[R]:
+        """As `route`, with what `made` makes of the rows' owners. Raises NotFoundError."""
         with self._lock:
             owners = [self._owner(row) for row in rows]
             for handle in {handle: None for row in rows for handle in _handles(row)}:
                 self._bytes[handle] = self._bytes.pop(handle)  # to the end: the most recently routed
-            drawn = None if seeds is None else tuple(seeds)
-            route = Route(cut(owners), unit=unit, training=training, groups=groups, seeds=drawn)
+            route = made(owners)
             held = {adapter: None for owner in owners for adapter in owner}
             if held and torch.is_grad_enabled():
                 self._refuse_to_lose_routes()

@@ -46,7 +46,7 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Owner:
+class AsOne:
     """Adapters one on top of the other as one: y = gain * base + shift + up down x."""
 
     down_RI: Tensor
@@ -57,10 +57,10 @@ class _Owner:
 
 def side(shares: Sequence[Share], frozen: Frozen, dtype: torch.dtype) -> Side | None:
     """Put what acts at a place side by side; None where only one by one is safe."""
-    owners: dict[tuple[int, ...], _Owner] = {}
+    owners: dict[tuple[int, ...], AsOne] = {}
     for share in shares:
         if _key(share) not in owners:
-            owners[_key(share)] = _as_one([placed.form(frozen) for placed in share.placed], frozen)
+            owners[_key(share)] = as_one([placed.form(frozen) for placed in share.placed], frozen)
     down_SI = torch.cat([owner.down_RI for owner in owners.values()]).to(dtype)
     up_SO = torch.cat([owner.up_OR for owner in owners.values()], dim=1).T.to(dtype).contiguous()
     if len(owners) > 1 and not up_SO.isfinite().all():
@@ -82,7 +82,7 @@ def _key(share: Share) -> tuple[int, ...]:
     return tuple(map(id, share.placed))
 
 
-def _own_U2(shares: Sequence[Share], owners: Mapping[tuple[int, ...], _Owner]) -> Tensor:
+def _own_U2(shares: Sequence[Share], owners: Mapping[tuple[int, ...], AsOne]) -> Tensor:
     start, columns = 0, {}
     for key, owner in owners.items():
         end = start + owner.down_RI.shape[0]
@@ -90,7 +90,7 @@ def _own_U2(shares: Sequence[Share], owners: Mapping[tuple[int, ...], _Owner]) -
     return torch.tensor([columns[_key(share)] for share in shares for _ in range(share.start, share.end)])
 
 
-def _as_one(forms: Sequence[LinearForm], frozen: Frozen) -> _Owner:
+def as_one(forms: Sequence[LinearForm], frozen: Frozen) -> AsOne:
     """Several forms, one on top of the other, as one; in float32 at least."""
     like = frozen.weight
     wide = torch.float64 if like.dtype == torch.float64 else torch.float32
@@ -109,7 +109,7 @@ def _as_one(forms: Sequence[LinearForm], frozen: Frozen) -> _Owner:
             gain_O, shift_O = by_O if gain_O is None else gain_O * by_O, shift_O * by_O
             if frozen.bias_O is not None and not form.gains_bias:
                 shift_O = shift_O + frozen.bias_O.to(wide) * (1 - by_O)
-    return _Owner(
+    return AsOne(
         down_RI=torch.cat([like.new_zeros(0, in_features, dtype=wide), *downs]),
         up_OR=torch.cat([like.new_zeros(out_features, 0, dtype=wide), *ups], dim=1),
         gain_O=gain_O,

@@ -7,16 +7,34 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from graftwork.adapters.drawn import generator
 from graftwork.core.errors import WorkError
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from graftwork.adapters.adapter import Adapter, Placed
     from graftwork.adapters.sites.answering import Answer
+    from graftwork.adapters.sites.watched import Attention
+
+
+class Elsewhere(Protocol):
+    """Attention over keys and values that are kept elsewhere. Positions are told with the tokens."""
+
+    def attend(self, name: str, call: Attention) -> tuple[Tensor, Tensor | None]:
+        """What the attention module of a name gives for `call`, whose keys and values are those of this pass alone."""
+        ...
+
+
+class Table(Protocol):
+    """Factors that lie ready for the tokens of a route."""
+
+    def answer(self, place: str, x: Tensor, base: Tensor) -> Tensor:
+        """The output of the linear layer at a place; `base`, which nobody else holds, may be changed."""
+        ...
 
 
 Unit = Literal["rows", "tokens"]
@@ -74,6 +92,8 @@ class Route:
         seeds: for each segment what its dropout is drawn from; None where it is drawn from torch's own state.
         scratch: what sites keep from one module of a forward pass to another, by their own names.
         answers: how linear layers are answered where no gradient is asked for, by place; see `sites.answering`.
+        elsewhere: answers for attention, where keys and values are kept elsewhere; None where the base sees to them.
+        table: answers at linear layers, where factors lie ready for it; None where they are taken from the adapters.
 
     Raises:
         WorkError: several owners, one of which needs a batch of its own.
@@ -86,13 +106,15 @@ class Route:
         unit: Unit,
         training: bool,
         groups: tuple[Group, ...] | None = None,
-        seeds: tuple[int, ...] | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> None:
         self.segments = tuple(segments)
         self.unit = unit
         self.num_units = self.segments[-1].end if self.segments else 0
         self.training = training
         self.groups, self.seeds = groups, seeds
+        self.elsewhere: Elsewhere | None = None
+        self.table: Table | None = None
         self.scratch: dict[Any, Any] = {}
         self.answers: dict[str, Answer] = {}
         self._at: dict[str, tuple[Share, ...]] = {}

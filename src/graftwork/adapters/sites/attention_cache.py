@@ -62,14 +62,18 @@ class Front:
             unwatch(self.bank.module(self.name), self)
 
     def acts(self) -> bool:
-        """Whether something lies in front in this forward pass, or records are to be kept apart."""
+        """Whether something lies in front in this forward pass, records are kept apart, or keys are elsewhere."""
         route = self.bank.route_now()
-        return route is not None and (bool(route.groups) or ahead_now(self.bank) is not None)
+        if route is None:
+            return False
+        return route.elsewhere is not None or bool(route.groups) or ahead_now(self.bank) is not None
 
     def attend(self, call: Attention) -> Answer:
         """Attention with, for each segment or record, what lies in front of it."""
         route, ahead = self.bank.route_now(), ahead_now(self.bank)
         assert route is not None
+        if route.elsewhere:
+            return route.elsewhere.attend(self.name, call)
         if route.groups:
             return group_by_group(self.name, call, route, ahead)
         assert ahead is not None

@@ -125,6 +125,8 @@ class Entrance:
         if kwargs is None or route is None or (ahead and ahead.recorded is not None):
             return None
         route = ahead.outer if ahead else route
+        if route.elsewhere:
+            return (), {**dict(zip(self._names, args, strict=False)), **kwargs, "attention_mask": _no_mask()}
         in_front = asked_in_front(route)
         is_nothing = not any(one.num_positions for one in in_front)
         if is_nothing and not route.groups:
@@ -132,7 +134,7 @@ class Entrance:
         told = {**dict(zip(self._names, args, strict=False)), **kwargs}
         refuse_other_batch(route, _tokens(told).shape)
         if route.groups:
-            told["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool)  # so that the base makes none of N x N
+            told["attention_mask"] = _no_mask()
         if is_nothing:
             return (), told
         positions_BT = shifted(own_positions(told), in_front, route)
@@ -212,6 +214,11 @@ def own_positions(told: Mapping[str, Any]) -> Tensor:
         return given
     tokens = _tokens(told)
     return torch.arange(tokens.shape[1], device=tokens.device)[None] + _seen(told)
+
+
+def _no_mask() -> Tensor:
+    """A mask that nobody looks at, so that the base makes none of N x N."""
+    return torch.ones(1, 1, 1, 1, dtype=torch.bool)
 
 
 def _tokens(told: Mapping[str, Any]) -> Tensor:

@@ -10,7 +10,7 @@ from graftwork.adapters.sites.attention_cache import listen
 from graftwork.adapters.sites.context import entrance
 from graftwork.adapters.sites.refusals import base_problems
 from graftwork.adapters.sites.watched import asks_by_name
-from graftwork.core.errors import Problem
+from graftwork.core.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from graftwork.adapters.bank import AdapterBank
@@ -21,6 +21,12 @@ def groups_problems(bank: AdapterBank) -> tuple[Problem, ...]:
     if bank.apart_problems is None:
         bank.apart_problems = tuple(_problems(bank))
     return bank.apart_problems
+
+
+def refuse_unless_apart(bank: AdapterBank) -> None:
+    """Raise SpecError where `groups_problems` finds any."""
+    if problems := groups_problems(bank):
+        raise SpecError(problems)
 
 
 @contextmanager

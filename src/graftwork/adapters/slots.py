@@ -1,0 +1,187 @@
+"""Slots: factors of adapters that lie ready, place by place, for batches whose members change at every step.
+
+A route that is made anew for each step would put factors side by side each time. Here those of an owner are made once,
+in the type of the base, and a token says which slot's are its own. Single tokens are answered one by one, by loops that
+numba compiles where it is there; longer pieces by two products each. Neither depends on what else is in the batch.
+
+Legend: N tokens, I in features, O out features, R rank, S slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from graftwork.adapters.grouped import as_one
+from graftwork.adapters.row_products.compiled import takes
+
+if TYPE_CHECKING:
+    from graftwork.adapters.bank import AdapterBank
+    from graftwork.adapters.route import Owner
+    from graftwork.base.facts import Place
+
+NOTHING = -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Factors:
+    """What an owner does at a place: y = gain base + shift + (x down^T) up. In the base's type; gains in float32."""
+
+    down_RI: Tensor
+    up_RO: Tensor
+    gain_O: Tensor | None
+    shift_O: Tensor | None
+
+    def line(self) -> list[int]:
+        """As the loops are told it."""
+        gain, shift = self.gain_O, self.shift_O
+        gains = [gain.data_ptr(), shift.data_ptr()] if gain is not None and shift is not None else [0, 0]
+        return [len(self.down_RI), self.down_RI.data_ptr(), self.up_RO.data_ptr(), *gains]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its tensors."""
+        there = (self.down_RI, self.up_RO, self.gain_O, self.shift_O)
+        return sum(tensor.numel() * tensor.element_size() for tensor in there if tensor is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """Tokens `start` to `end` of one slot."""
+
+    start: int
+    end: int
+    slot: int
+
+
+class Slots:
+    """Factors of owners on one bank's base.
+
+    Attributes:
+        num_bytes: of all factors.
+    """
+
+    def __init__(self, bank: AdapterBank) -> None:
+        self._bank = bank
+        self._at: dict[str, dict[int, Factors]] = {}
+        self._lines_S5: dict[str, Tensor] = {}
+        self._slot_of: dict[Owner, int] = {}
+        self._free: list[int] = []
+        self.num_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._slot_of)
+
+    def hold(self, owner: Owner) -> int:
+        """The slot of an owner, made if need be; `NOTHING` for the base alone."""
+        if not owner:
+            return NOTHING
+        if owner not in self._slot_of:
+            slot = self._free.pop() if self._free else len(self._slot_of)
+            for place in _places(owner):
+                self._put(place, slot, self._factors(place, owner))
+            self._slot_of[owner] = slot
+        return self._slot_of[owner]
+
+    def let_go(self, owner: Owner) -> None:
+        """Give its slot up."""
+        slot = self._slot_of.pop(owner)
+        for name, held in self._at.items():
+            if factors := held.pop(slot, None):
+                self.num_bytes -= factors.num_bytes
+                self._lines_S5[name][slot, 0] = NOTHING
+        self._free.append(slot)
+
+    def owners(self) -> tuple[Owner, ...]:
+        """All that have a slot."""
+        return tuple(self._slot_of)
+
+    def at(self, place: str) -> dict[int, Factors]:
+        """Factors at a place by slot."""
+        return self._at.get(place, {})
+
+    def lines_S5(self, place: str) -> Tensor:
+        """The table of a place for the loops."""
+        return self._lines_S5[place]
+
+    def _factors(self, place: Place, owner: Owner) -> Factors:
+        frozen = self._bank.frozen(place)
+        one = as_one([placed.form(frozen) for adapter in owner for placed in adapter.at(place.name)], frozen)
+        dtype = self._bank.host.model.dtype
+        has_gain = one.gain_O is not None
+        return Factors(
+            down_RI=one.down_RI.detach().to(dtype).contiguous(),
+            up_RO=one.up_OR.detach().T.to(dtype).contiguous(),
+            gain_O=one.gain_O.detach().contiguous() if one.gain_O is not None else None,
+            shift_O=one.shift_O.detach().contiguous() if has_gain else None,
+        )
+
+    def _put(self, place: Place, slot: int, factors: Factors) -> None:
+        lines = self._lines_S5.get(place.name, torch.full((0, 5), NOTHING))
+        if slot >= len(lines):
+            lines = torch.cat([lines, torch.full((max(8, slot + 1 - len(lines)), 5), NOTHING)])
+        lines[slot] = torch.tensor(factors.line())
+        self._lines_S5[place.name] = lines
+        self._at.setdefault(place.name, {})[slot] = factors
+        self.num_bytes += factors.num_bytes
+
+
+class SlotTable:
+    """Answers at linear layers for one forward pass over a packed row.
+
+    Args:
+        singles: slots of the tokens in front, each of another request.
+        pieces: what lies behind them, without a gap.
+    """
+
+    def __init__(self, slots: Slots, singles: Sequence[int], pieces: Sequence[Piece]) -> None:
+        self._slots, self._pieces = slots, [piece for piece in pieces if piece.slot != NOTHING]
+        self._singles = [(n, slot) for n, slot in enumerate(singles) if slot != NOTHING]
+        self._slots_N = torch.tensor(singles, dtype=torch.int64)
+
+    def answer(self, place: str, x: Tensor, base: Tensor) -> Tensor:
+        """The layer's output; `base` is changed in place."""
+        at = self._slots.at(place)
+        if not at or not (self._singles or self._pieces):
+            return base
+        x_NI, y_NO = x.reshape(-1, x.shape[-1]).contiguous(), base.view(-1, base.shape[-1])
+        if self._singles:
+            if takes(x.device, x.dtype):
+                self._compiled(place, x_NI, y_NO)
+            else:
+                for n, slot in self._singles:
+                    _put_on(at.get(slot), x_NI[n : n + 1], y_NO[n : n + 1])
+        for piece in self._pieces:
+            _put_on(at.get(piece.slot), x_NI[piece.start : piece.end], y_NO[piece.start : piece.end])
+        return base
+
+    def _compiled(self, place: str, x_NI: Tensor, y_NO: Tensor) -> None:
+        from graftwork.adapters.row_products.slot_loops import rows
+        from graftwork.base.compiled import on_all_threads
+
+        lines_S5 = self._slots.lines_S5(place)
+        addresses = x_NI.data_ptr(), y_NO.data_ptr(), self._slots_N.data_ptr(), lines_S5.data_ptr()
+        sizes = len(self._slots_N), x_NI.shape[1], y_NO.shape[1], len(lines_S5)
+        on_all_threads(rows[x_NI.dtype], *addresses, *sizes)
+
+
+def _put_on(factors: Factors | None, x_NI: Tensor, y_NO: Tensor) -> None:
+    """Change y_NO by what one owner does."""
+    if factors is None:
+        return
+    if factors.gain_O is not None and factors.shift_O is not None:
+        y_NO.copy_(y_NO * factors.gain_O + factors.shift_O)
+    if len(factors.down_RI):
+        y_NO.addmm_(x_NI @ factors.down_RI.T, factors.up_RO)
+
+
+def _places(owner: Owner) -> list[Place]:
+    """Of linear layers, each once."""
+    found = {
+        here.place.name: here.place for one in owner for here in one.placed.values() if here.method.site == "linear"
+    }
+    return list(found.values())
