@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import TypeVar
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.sites.elsewhere import kept_elsewhere
-from graftwork.core.errors import CapacityError, GraftworkError, OverloadedError, WorkError
+from graftwork.core.errors import CapacityError, ConflictError, GraftworkError, OverloadedError, WorkError
 from graftwork.serving.asked import Ask, EngineReport, Finish, Update
 from graftwork.serving.engine.admission import refuse_impossible
 from graftwork.serving.engine.cache import Cache, bytes_per_page, layers_of
@@ -119,6 +118,11 @@ class BatchEngine:
             done.set_exception(WorkError("the engine has ended."))
         return done
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still answers."""
+        return self._thread.is_alive() and not self._inbox.is_closed
+
     def report(self) -> EngineReport:
         """See `Engine`."""
         state, counts, pages = self._state, replace(self._counts), self._state.pages
@@ -147,16 +151,18 @@ class BatchEngine:
     def _run(self) -> None:
         if self.limits.threads:
             torch.set_num_threads(self.limits.threads)  # of this thread: OpenMP keeps the number by thread
-        with ExitStack() as stack:
-            stack.enter_context(torch.no_grad())
-            stack.enter_context(kept_elsewhere(self.bank))
-            while not self._inbox.is_closed:
-                self._hear(waits=not self._live)
-                if self._state.waiting or self._state.running:
-                    self._step()
-            self._hear(waits=False)
-            for id_ in list(self._live):
-                self._end(id_, "cancelled")
+        try:
+            with torch.no_grad(), kept_elsewhere(self.bank):
+                while not self._inbox.is_closed:
+                    self._hear(waits=not self._live)
+                    if self._live:
+                        self._step()
+        except Exception:
+            LOG.exception("the engine has ended")
+        self._inbox.close()
+        self._hear(waits=False)  # what came before the end was said
+        for id_ in list(self._live):
+            self._end(id_, "cancelled")
 
     def _hear(self, *, waits: bool) -> None:
         for one in self._inbox.taken(waits=waits):
@@ -181,6 +187,8 @@ class BatchEngine:
     def _join(self, one: Joins) -> None:
         ask = one.ask
         try:
+            if ask.id in self._live:
+                raise ConflictError(f"a request {ask.id!r} is under way already.")
             voice = self._voices.of(ask.served.row)
         except GraftworkError as error:
             one.told(Update(finish="failed", reason=str(error)))
@@ -250,4 +258,4 @@ class BatchEngine:
         live = self._live.pop(id_, None)
         self._state = left(self._state, id_)
         if live and not is_told:
-            live.told(Update(finish=finish, reason=reason, cached_tokens=live.cached_tokens))
+            live.tell(Update(finish=finish, reason=reason, cached_tokens=live.cached_tokens))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from graftwork.serving.engine.step import Voice
 
+LOG = logging.getLogger("graftwork.serving")
+
 
 class Live:
     """One request.
@@ -22,10 +25,10 @@ class Live:
         cached_tokens: of the prompt, those that were not computed.
     """
 
-    __slots__ = ("ask", "cached_tokens", "tokens", "told", "voice")
+    __slots__ = ("_told", "ask", "cached_tokens", "tokens", "voice")
 
     def __init__(self, ask: Ask, told: Callable[[Update], None], voice: Voice) -> None:
-        self.ask, self.told, self.voice = ask, told, voice
+        self.ask, self._told, self.voice = ask, told, voice
         self.tokens, self.cached_tokens = list(ask.prompt_T), 0
 
     def say(self, logits_V: Tensor) -> Finish | None:
@@ -41,5 +44,12 @@ class Live:
             finish = "length"
         words: tuple[Said, ...] = () if finish == "stop" else (told(logits_V, token, ask.sampling),)
         logits = logits_V.float() if ask.keeps_logits and not said else None
-        self.told(Update(said=words, finish=finish, cached_tokens=self.cached_tokens, logits_V=logits))
+        self.tell(Update(said=words, finish=finish, cached_tokens=self.cached_tokens, logits_V=logits))
         return finish
+
+    def tell(self, update: Update) -> None:
+        """Tell whoever asked. One who fails at hearing it must not stop the engine for all others."""
+        try:
+            self._told(update)
+        except Exception:
+            LOG.exception("request %s cannot be told", self.ask.id)
