@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftwork.adapters.card import FILE as CARD
 from graftwork.adapters.card import Card
+from graftwork.adapters.logits import FILE as LOGITS
 from graftwork.core.digests import digest, digest_of_file
 from graftwork.core.errors import GraftworkError, IntegrityError, NotFoundError, Problem, SpecError
 from graftwork.core.files import read_foreign_json, read_json
@@ -36,9 +37,6 @@ RECIPE, RESULT, CERTIFICATE, REPORT, CLOSELY = (
     "data/report.json",
     "result",
 )
-LOGITS = "logits.json"
-"""In an adapter's folder: a fingerprint of its logits."""
-
 CARD_LIMIT_BYTES = 16_000_000
 
 

@@ -11,11 +11,13 @@ import torch
 
 from graftwork.adapters.evolution import schedule_problems
 from graftwork.adapters.files import write_adapter
+from graftwork.adapters.probing import put_fingerprint
 from graftwork.adapters.standing import noted
 from graftwork.core.digests import digest
 from graftwork.core.errors import IntegrityError, SpecError
 from graftwork.pipeline.begin import Trained, adapter_to_train, begin
 from graftwork.pipeline.below import refuse_moved
+from graftwork.pipeline.computing import computed_with
 from graftwork.pipeline.folder import Done
 from graftwork.pipeline.provenance import provenance
 from graftwork.pipeline.session import to_the_end
@@ -125,6 +127,8 @@ class Begun:
             summary["updates"] = updates
         if job.evolving:
             summary["ranks"] = {key: getattr(here.spec, "rank", None) for key, here in adapter.placed.items()}
+        with computed_with(trained.computing["threads"]):
+            put_fingerprint(folder, job.bank, job.below)
         for handle in (*job.below, job.handle):
             job.bank.remove(handle)
         outputs = [f"{ADAPTER}/{path.name}" for path in folder.iterdir()]

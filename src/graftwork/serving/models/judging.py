@@ -1,0 +1,147 @@
+"""Whether a loaded adapter acts, and as it did when it was trained: its logits held against those on record. Pure.
+
+Legend: P prompts, K tokens whose logits are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from graftwork.adapters.logits import STEP, DtypeName, LogitFingerprint
+from graftwork.core.errors import IntegrityError
+
+EPSILON: dict[DtypeName, float] = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+"""The distance from 1 to the next number that a format has."""
+
+FINEST = 2.0**-14
+"""Taken for finer formats: sums of a whole network in another order differ by more than their last bits."""
+
+MOST_GRAINS = 4.0
+"""A base that differs from its record by more grains is another one. Measured: 0.7 from float32 to bfloat16, 1.2 to
+float16, with SmolLM2 135M."""
+
+EFFECT_EPSILONS = 16.0
+"""Epsilons of its effect that an adapter may be off beside what its base is off: what it adds is rounded in every
+layer, too. Measured: up to 12, with random adapters as strong as their base."""
+
+Outcome = Literal["proved", "other base", "no effect", "untrained", "other adapter"]
+
+Numbers = Sequence[Sequence[float]]
+"""Logits by prompt, then by the ids on record."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What came of comparing; logits everywhere.
+
+    Attributes:
+        reason: in words, for whoever asked for the adapter.
+        noise: how far the base is from its record, at most.
+        tolerance: how far an adapter may be from its own.
+        effect: how far the adapter is from its base here, at most.
+        recorded_effect: how far it was from what it stands on when it was trained.
+        distance: how far the adapter is from its record, at most.
+    """
+
+    outcome: Outcome
+    reason: str
+    noise: float
+    tolerance: float
+    effect: float
+    recorded_effect: float
+    distance: float
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the adapter may be given out."""
+        return self.outcome == "proved"
+
+
+def judge(recorded: LogitFingerprint, adapter_PK: Numbers, base_PK: Numbers, *, dtype: DtypeName) -> Verdict:
+    """Whether logits computed here say that the adapter on record acts here.
+
+    All distances are the largest over all prompts and ids, in logits.
+
+        epsilon    the coarser one of the two number formats (there and here), at least 2^-14
+        grain      epsilon * the largest logit on record, without its sign
+        noise      |base here - base on record|: what another machine, kernel or format changes, measured on the base
+        tolerance  2 * noise + grain + 16 * epsilon * |adapter on record - what it stands on|, and what rounding in the
+                   file adds: what the same may change about the adapter
+
+    In this order:
+
+        other base     noise > 4 * grain: no number format explains it
+        untrained      |adapter on record - what it stands on| <= tolerance: no load could be told from none
+        no effect      |adapter here - base here| <= tolerance: it was loaded and does not act (left out for one that
+                       stands on another, which may act where it does not: the next line sees that)
+        other adapter  |adapter here - adapter on record| > tolerance
+        proved         else
+
+    Args:
+        adapter_PK: logits here with the adapter, at the ids on record.
+        base_PK: those of the base alone.
+        dtype: number format of the base here.
+
+    Raises:
+        IntegrityError: there are other prompts or ids than on record, or a logit is no finite number.
+    """
+    then_adapter, then_base = ([getattr(one, name) for one in recorded.asked] for name in ("adapter", "base"))
+    noise, distance = _farthest(base_PK, then_base), _farthest(adapter_PK, then_adapter)
+    scale = max(abs(logit) for row in (*then_adapter, *then_base) for logit in row)
+    epsilon = max(EPSILON[recorded.dtype], EPSILON[dtype], FINEST)
+    grain = scale * epsilon
+    measured = {
+        "noise": noise,
+        "tolerance": 2 * noise + grain + EFFECT_EPSILONS * epsilon * recorded.effect + STEP,
+        "effect": _farthest(adapter_PK, base_PK),
+        "recorded_effect": recorded.effect,
+        "distance": distance,
+    }
+    stands_on_base = all(one.under is None for one in recorded.asked)
+    outcome = _outcome(measured, most_noise=MOST_GRAINS * grain + STEP, stands_on_base=stands_on_base)
+    where = f"{dtype} here, {recorded.dtype} there"
+    return Verdict(outcome=outcome, reason=_reason(outcome, measured, where, MOST_GRAINS * grain), **measured)
+
+
+def _outcome(measured: dict[str, float], *, most_noise: float, stands_on_base: bool) -> Outcome:
+    tolerance = measured["tolerance"]
+    if measured["noise"] > most_noise:
+        return "other base"
+    if measured["recorded_effect"] <= tolerance:
+        return "untrained"
+    if measured["effect"] <= tolerance and stands_on_base:
+        return "no effect"
+    return "other adapter" if measured["distance"] > tolerance else "proved"
+
+
+def _reason(outcome: Outcome, measured: dict[str, float], where: str, most_noise: float) -> str:
+    told = {name: f"{value:.3g}" for name, value in measured.items()}
+    told |= {"most": f"{most_noise:.3g}", "where": where}
+    words: dict[Outcome, str] = {
+        "proved": "its logits are those on record: {distance} apart where {tolerance} may be, its effect is {effect}.",
+        "other base": "the base answers otherwise than when it was trained: its logits are {noise} apart, and number "
+        "formats ({where}) explain {most}. Serve the base that it was trained on, kept as it was then.",
+        "untrained": "it moves its base's logits by {recorded_effect}, and less than {tolerance} cannot be told from "
+        "nothing ({where}). Train it, or serve it in a finer number format.",
+        "no effect": "it was loaded and does not act: it moves the base's logits by {effect}, and by {recorded_effect} "
+        "when it was trained.",
+        "other adapter": "it acts otherwise than when it was trained: its logits are {distance} apart where "
+        "{tolerance} may be ({where}).",
+    }
+    return words[outcome].format_map(told)
+
+
+def _farthest(here: Numbers, there: Numbers) -> float:
+    return max(_distances(here, there))
+
+
+def _distances(here: Numbers, there: Numbers) -> Iterator[float]:
+    if [len(row) for row in here] != [len(row) for row in there]:
+        raise IntegrityError("other prompts or tokens were asked than are on record.")
+    for mine, its in zip(here, there, strict=True):
+        for a, b in zip(mine, its, strict=True):
+            if not abs(a - b) < float("inf"):
+                raise IntegrityError("the base or the adapter answers with logits that are no finite numbers.")
+            yield abs(a - b)
