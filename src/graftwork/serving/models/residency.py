@@ -19,6 +19,7 @@ class Resident:
         holders: requests that it answers, and its loading.
         is_pinned: an operator wants it to stay.
         is_closed: takes no more requests, because a waiter needs its memory.
+        is_leaving: takes no more requests, because an operator wants it out.
     """
 
     version: str
@@ -26,6 +27,12 @@ class Resident:
     holders: int = 0
     is_pinned: bool = False
     is_closed: bool = False
+    is_leaving: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes requests."""
+        return not (self.is_closed or self.is_leaving)
 
     @property
     def is_idle(self) -> bool:
@@ -52,8 +59,8 @@ class State:
 
     Attributes:
         residents: least recently acquired first.
-        waiting: longest waiting first; each version once. One that is resident too is closed, and waited for because
-            of that.
+        waiting: longest waiting first; each version once. One that is resident too is not open, and waited for
+            because of that.
     """
 
     budget_bytes: int
@@ -77,7 +84,7 @@ class State:
         assert all(one.holders >= 0 for one in self.residents), self
         waiting = [one.version for one in self.waiting]
         assert len(set(waiting)) == len(waiting), self
-        assert all(one.is_closed for one in self.residents if one.version in waiting), self
+        assert not any(one.is_open for one in self.residents if one.version in waiting), self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,18 +122,19 @@ def plan(state: State, *, now_s: float, patience_s: float) -> Plan:
     >>> plan(state, now_s=1.0, patience_s=5.0).closed, plan(state, now_s=6.0, patience_s=5.0).closed
     (frozenset(), frozenset({'a'}))
     """
-    leaving: list[Resident] = []
+    gone = [one for one in state.residents if one.is_leaving and one.is_idle]
     load: list[str] = []
     hopeless: list[str] = []
     closed: frozenset[str] = frozenset()
-    room = state.budget_bytes - state.used_bytes
+    room = state.budget_bytes - state.used_bytes + _bytes(gone)
     for waiter in state.waiting:
-        if state.find(waiter.version):
+        found = state.find(waiter.version)
+        if found and found not in gone:
             continue
         if waiter.num_bytes > state.budget_bytes - _pinned_bytes(state):
             hopeless.append(waiter.version)
             continue
-        idle = [one for one in _closed_first(state.residents) if one.is_idle and one not in leaving]
+        idle = [one for one in _closed_first(state.residents) if one.is_idle and one not in gone]
         is_starving = now_s - waiter.since_s >= patience_s
         if room + _bytes(idle) >= waiter.num_bytes:
             chosen = _enough(idle, waiter.num_bytes - room)
@@ -138,12 +146,13 @@ def plan(state: State, *, now_s: float, patience_s: float) -> Plan:
             closed = frozenset(one.version for one in _enough(held, waiter.num_bytes - room - _bytes(idle)))
         else:
             continue
-        leaving += chosen
+        gone += chosen
         room += _bytes(chosen)
         if closed:
             break
-    evict = tuple(one.version for one in leaving)
-    open_again = {one.version for one in state.residents if one.is_closed} - closed - set(evict)
+    evict = tuple(one.version for one in gone)
+    stays = (one.version for one in state.residents if not one.is_leaving)
+    open_again = set(stays) - closed - set(evict)
     return Plan(
         evict=evict,
         load=tuple(load),
@@ -195,6 +204,11 @@ def pinned(state: State, version: str, *, is_pinned: bool) -> State:
     return _with(state, version, lambda one: replace(one, is_pinned=is_pinned))
 
 
+def leaving(state: State, version: str) -> State:
+    """The state with a resident that takes no more requests and leaves when it has none."""
+    return _with(state, version, lambda one: replace(one, is_leaving=True))
+
+
 def taken_out(state: State, version: str) -> State:
     """The state without a resident."""
     return replace(state, residents=tuple(one for one in state.residents if one.version != version))
@@ -207,7 +221,7 @@ def _with(state: State, version: str, change: Callable[[Resident], Resident]) ->
 
 def _closed_first(residents: Iterable[Resident]) -> list[Resident]:
     """So that what was closed for a waiter is what it gets; else the least recently acquired first."""
-    return sorted(residents, key=lambda one: not one.is_closed)
+    return sorted(residents, key=lambda one: one.is_open)
 
 
 def _enough(candidates: Iterable[Resident], num_bytes: int) -> list[Resident]:

@@ -1,0 +1,88 @@
+"""Adapters of a lineage read from the disk, strictly, in the thread of a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graftwork.adapters.file_form import TENSORS
+from graftwork.adapters.files import HEADER_LIMIT_BYTES, read_adapter
+from graftwork.adapters.logits import FILE, LIMIT_BYTES, LogitFingerprint, read_fingerprint
+from graftwork.adapters.standing import at_rest
+from graftwork.base.fingerprint import safetensors_header
+from graftwork.core.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from graftwork.adapters.adapter import Adapter
+    from graftwork.base.load import Base
+    from graftwork.registry.versions import Version
+    from graftwork.serving.models.lineage import Lineage
+
+WIDE = "F64"
+"""The number format that takes 8 bytes in memory; all others are kept in 4."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """What lies in the folders of a lineage.
+
+    Attributes:
+        adapters: the lowest first.
+        recorded: fingerprint of the last one's logits.
+    """
+
+    adapters: tuple[Adapter, ...]
+    recorded: LogitFingerprint
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all tensors."""
+        return sum(adapter.num_bytes for adapter in self.adapters)
+
+
+def bytes_in(folders: Sequence[Path]) -> int:
+    """Bytes that the tensors in these folders take in memory, from the headers of their files.
+
+    Raises:
+        IntegrityError: a header is broken.
+    """
+    headers = [safetensors_header(folder / TENSORS, limit_bytes=HEADER_LIMIT_BYTES) for folder in folders]
+    entries = [entry for header in headers for entry in header.values()]
+    return sum(prod(entry.shape) * (8 if entry.dtype == WIDE else 4) for entry in entries)
+
+
+def read_lineage(lineage: Lineage, folders: Sequence[Path], base: Base) -> Read:
+    """The adapters in `folders`, which are those of `lineage`, as they answer and are not trained.
+
+    Raises:
+        IntegrityError: a folder holds something else than its version says.
+        GraftworkError: as `read_adapter`.
+    """
+    *below, last = [_adapter(version, folder, base) for version, folder in zip(lineage, folders, strict=True)]
+    recorded = _recorded(folders[-1] / FILE)
+    manifest, vocab_size = lineage[-1].manifest, base.halves.vocab_size
+    if recorded.adapter != manifest.content or recorded.base != base.fingerprint.digest:
+        raise IntegrityError(f"{FILE} is the fingerprint of another adapter, or of one on another base.")
+    if any(max(*one.ids, *one.tokens) >= vocab_size for one in recorded.asked):
+        raise IntegrityError(f"{FILE} names tokens that the base does not have: it has {vocab_size}.")
+    return Read(adapters=(*map(at_rest, below), last), recorded=recorded)
+
+
+def _adapter(version: Version, folder: Path, base: Base) -> Adapter:
+    loaded = read_adapter(folder, base)
+    if loaded.card is None or loaded.card.digest != version.manifest.content:
+        found = loaded.card.digest[:12] if loaded.card else "none"
+        raise IntegrityError(f"its card is of another adapter: {found}, not {version.manifest.content[:12]}.")
+    if (loaded.card.on.digest if loaded.card.on else None) != version.manifest.on:
+        raise IntegrityError("its card says that it stands on something else than its version says.")
+    return loaded.adapter
+
+
+def _recorded(path: Path) -> LogitFingerprint:
+    if not path.is_file():
+        raise IntegrityError(f"the version holds no {FILE}. Run its recipe again.")
+    with path.open("rb") as file:
+        return read_fingerprint(file.read(LIMIT_BYTES + 1))
