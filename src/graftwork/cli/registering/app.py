@@ -27,6 +27,7 @@ for _name, _command in (
     ("verify", keeping.verify),
     ("checkpoint", keeping.checkpoint),
     ("reproduce", making.reproduce),
+    ("prove", making.prove),
     ("gc", keeping.gc),
     ("pin", keeping.pin),
     ("unpin", keeping.unpin),

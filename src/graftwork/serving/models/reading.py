@@ -62,13 +62,22 @@ def read_lineage(lineage: Lineage, folders: Sequence[Path], base: Base) -> Read:
         GraftworkError: as `read_adapter`.
     """
     *below, last = [_adapter(version, folder, base) for version, folder in zip(lineage, folders, strict=True)]
-    recorded = _recorded(folders[-1] / FILE)
+    recorded = recorded_in(folders[-1])
     manifest, vocab_size = lineage[-1].manifest, base.halves.vocab_size
     if recorded.adapter != manifest.content or recorded.base != base.fingerprint.digest:
         raise IntegrityError(f"{FILE} is the fingerprint of another adapter, or of one on another base.")
     if any(max(*one.ids, *one.tokens) >= vocab_size for one in recorded.asked):
         raise IntegrityError(f"{FILE} names tokens that the base does not have: it has {vocab_size}.")
     return Read(adapters=(*map(at_rest, below), last), recorded=recorded)
+
+
+def recorded_in(folder: Path) -> LogitFingerprint:
+    """The fingerprint of logits in an adapter's folder. Raises IntegrityError when there is none, or it is broken."""
+    path = folder / FILE
+    if not path.is_file():
+        raise IntegrityError(f"the version holds no {FILE}. Run its recipe again.")
+    with path.open("rb") as file:
+        return read_fingerprint(file.read(LIMIT_BYTES + 1))
 
 
 def _adapter(version: Version, folder: Path, base: Base) -> Adapter:
@@ -79,10 +88,3 @@ def _adapter(version: Version, folder: Path, base: Base) -> Adapter:
     if (loaded.card.on.digest if loaded.card.on else None) != version.manifest.on:
         raise IntegrityError("its card says that it stands on something else than its version says.")
     return loaded.adapter
-
-
-def _recorded(path: Path) -> LogitFingerprint:
-    if not path.is_file():
-        raise IntegrityError(f"the version holds no {FILE}. Run its recipe again.")
-    with path.open("rb") as file:
-        return read_fingerprint(file.read(LIMIT_BYTES + 1))
