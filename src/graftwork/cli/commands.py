@@ -17,6 +17,7 @@ from graftwork.cli.privacy import privacy_app
 from graftwork.cli.registering.app import registry_app
 from graftwork.cli.reply import answer
 from graftwork.cli.reporting import report
+from graftwork.cli.serving import serve
 from graftwork.cli.together import isolation_certificate, together
 
 Recipe = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
@@ -227,6 +228,7 @@ def add_to(app: typer.Typer) -> None:
     """Put every command into `app`, in the order in which a new user needs them."""
     for command in (demo, run, prepare, train, show, evaluate, compare, chat, export, merge, blend):
         app.command()(command)
+    app.command()(serve)
     app.command()(plan)
     app.command()(doctor)
     app.command()(strategy)

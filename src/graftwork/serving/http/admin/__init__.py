@@ -1,0 +1,1 @@
+"""The admin API: models in memory, names and their moves, keys, how the server stands."""

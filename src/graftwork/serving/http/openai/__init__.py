@@ -1,0 +1,1 @@
+"""OpenAI's API: what is asked and told in its form."""

@@ -1,0 +1,122 @@
+"""The paths of OpenAI's API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from graftwork.core.errors import NotFoundError, did_you_mean
+from graftwork.serving.http.answering import Answers, Question, Spoken, begun, until_gone
+from graftwork.serving.http.bodies import body_as
+from graftwork.serving.http.errors import ApiError
+from graftwork.serving.http.openai.asked import Asked, ChatRequest, CompletionRequest
+from graftwork.serving.http.openai.forms import ChatForm, Form, TextForm
+from graftwork.serving.http.openai.planned import of_chat, of_completion
+from graftwork.serving.http.openai.told import ChatCompletion, Completion, Model, ModelList
+from graftwork.serving.http.parts import Parts, holder, parts_of
+from graftwork.serving.http.schema import asks, refusals
+from graftwork.serving.http.seams import Listed
+from graftwork.serving.http.stream import EventStream
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; with stream: true its chunks as server-sent events, then data: [DONE].",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.post(
+    "/chat/completions",
+    response_model=ChatCompletion,
+    responses={**STREAMED, **refusals(404, 408, 413, 415, 429, 503)},
+    openapi_extra=asks(ChatRequest),
+)
+async def chat_completions(request: Request) -> Response:
+    """Continue a conversation."""
+    parts, who = parts_of(request), holder(request, "read")
+    asked = await body_as(ChatRequest, request, parts.spec)
+    question = await asyncio.to_thread(of_chat, parts, asked, who, request.state.id)
+    return await _answered(request, parts, question, asked, ChatForm)
+
+
+@router.post(
+    "/completions",
+    response_model=Completion,
+    responses={**STREAMED, **refusals(404, 408, 413, 415, 429, 503)},
+    openapi_extra=asks(CompletionRequest),
+)
+async def completions(request: Request) -> Response:
+    """Continue texts."""
+    parts, who = parts_of(request), holder(request, "read")
+    asked = await body_as(CompletionRequest, request, parts.spec)
+    question = await asyncio.to_thread(of_completion, parts, asked, who, request.state.id)
+    return await _answered(request, parts, question, asked, TextForm)
+
+
+@router.get("/models", responses=refusals(503))
+async def models(request: Request) -> ModelList:
+    """Every name that can be asked for."""
+    listed = await parts_of(request).models.listed(holder(request, "read"))
+    return ModelList(object="list", data=[_model(one) for one in listed])
+
+
+@router.get("/models/{model:path}", responses=refusals(404, 503))
+async def model(request: Request, model: str) -> Model:
+    """One name that can be asked for."""
+    listed = {one.name: one for one in await parts_of(request).models.listed(holder(request, "read"))}
+    if model not in listed:
+        raise unknown_model(model, list(listed))
+    return _model(listed[model])
+
+
+def unknown_model(name: str, known: list[str]) -> ApiError:
+    """That there is no such name, with the nearest."""
+    said = f"There is no model {name[:200]!r} here. {did_you_mean(name[:200], known)}".strip()
+    return ApiError(404, said, code="model_not_found", param="model")
+
+
+async def _answered(
+    request: Request, parts: Parts, question: Question, asked: Asked, form_of: Callable[..., Form]
+) -> Response:
+    deadline_s = request.state.began_s + parts.spec.times.request_s
+    answers = await _begun(request, parts, question, deadline_s)
+    form = form_of(answers, int(parts.clock()), tells_usage=asked.tells_usage)
+    if asked.stream:
+        return EventStream(answers, form, deadline_s=deadline_s, tells_usage=asked.tells_usage)
+    try:
+        spoken = await until_gone(request.receive, _all(answers), deadline_s)
+    finally:
+        answers.close()
+    return JSONResponse(form.whole(spoken).model_dump(mode="json", exclude_unset=True))
+
+
+async def _begun(request: Request, parts: Parts, question: Question, deadline_s: float) -> Answers:
+    try:
+        return await until_gone(request.receive, begun(parts, question), deadline_s)
+    except NotFoundError:
+        listed = await parts.models.listed(question.asking.who)
+        raise unknown_model(question.asking.model, [one.name for one in listed]) from None
+
+
+async def _all(answers: Answers) -> list[Spoken]:
+    return [spoken async for spoken in answers.spoken() if spoken is not None]
+
+
+def _model(one: Listed) -> Model:
+    return Model(
+        id=one.name,
+        object="model",
+        created=one.made_us // 1_000_000,
+        owned_by="graftwork",
+        version=one.version,
+        parent=one.on,
+        is_in_memory=one.is_in_memory,
+        refused=one.refused,
+    )

@@ -1,0 +1,95 @@
+"""A whole server on a socket of this machine, in a thread: the real app, a tiny base, keys of every role."""
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import openai
+from tests.support.solo_engine import SoloEngine
+
+from graftwork.core.spec import parse
+from graftwork.pipeline.local_models import LocalModel, LocalModels
+from graftwork.pipeline.service import address_of, passing_registry, speech_of
+from graftwork.registry.access.keys import authenticated, new_key, revoke
+from graftwork.registry.access.roles import MAY
+from graftwork.serving.http.parts import Parts
+from graftwork.serving.http.server import HttpServer, bound
+from graftwork.serving.spec import ServeSpec
+
+QUICK = {"times": {"drain_s": 5.0, "key_s": 0.2, "stalled_s": 5.0, "request_s": 30.0}, "limits": {"body": "64 KiB"}}
+
+
+@dataclass
+class Server:
+    """A server that runs.
+
+    Attributes:
+        keys: their texts, by what they are: the five roles, and none, expired, revoked, elsewhere.
+    """
+
+    url: str
+    parts: Parts
+    engine: Any
+    keys: dict[str, str]
+    http: HttpServer
+
+    def client(self, role="admin", **asked):
+        """The official client."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.keys[role], max_retries=0, **asked)
+
+    def later(self, role="admin", **asked):
+        """The official client that is awaited."""
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=self.keys[role], max_retries=0, **asked)
+
+    def plain(self, role="admin"):
+        """A client that sends whatever it is told to."""
+        headers = {"authorization": f"Bearer {self.keys[role]}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+
+
+def keys_of(registry, text):
+    """Keys of every role, one that is past its end, one taken back, one of another tenant, and no key at all."""
+    who = authenticated(registry, text)
+    before = replace(registry, clock=lambda: datetime.now(UTC) - timedelta(seconds=30))
+    past = datetime.now(UTC) - timedelta(seconds=10)
+    keys = {role: new_key(registry, who, f"{role}.1", [role]) for role in MAY}
+    keys["expired"] = new_key(before, who, "late", ["admin"], expires=past)
+    keys["revoked"] = new_key(registry, who, "gone", ["admin"])
+    revoke(registry, who, keys["revoked"].split("_")[1])
+    keys["elsewhere"] = new_key(registry, who, "other", ["admin"], tenant="elsewhere")
+    keys["none"] = "gw_000000000000_" + "a" * 43
+    return keys
+
+
+@contextmanager
+def served(bank, models=None, *, engine=None, spec=None, **parts):
+    """A server over a bank; `models` are rows by name."""
+    registry, text = passing_registry()
+    keys = keys_of(registry, text)
+    engine = engine or SoloEngine(bank)
+    rows = {name: LocalModel(row=row, content=name) for name, row in (models or {}).items()}
+    whole = Parts(
+        spec=parse(ServeSpec, {**QUICK, **(spec or {})}),
+        speech=speech_of(bank),
+        engine=engine,
+        models=LocalModels(bank, "tiny", rows, tenant="default", made_us=1_700_000_000_000_000),
+        registry=registry,
+    )
+    whole = replace(whole, **parts)
+    began = threading.Event()
+    server = HttpServer(whole, began.set)
+    listener = bound("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    assert began.wait(20)
+    try:
+        yield Server(address_of(listener), whole, engine, keys, server)
+    finally:
+        engine.pause(False)
+        server.leave()
+        thread.join(30)
+        engine.close()
+        assert not thread.is_alive()
