@@ -1,9 +1,11 @@
 """A whole server on a socket of this machine, in a thread: the real app, a tiny base, keys of every role."""
 
+import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -35,6 +37,7 @@ class Server:
     engine: Any
     keys: dict[str, str]
     http: HttpServer
+    thread: threading.Thread
 
     def client(self, role="admin", **asked):
         """The official client."""
@@ -48,6 +51,13 @@ class Server:
         """A client that sends whatever it is told to."""
         headers = {"authorization": f"Bearer {self.keys[role]}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+
+
+@cache
+def registry_with_keys():
+    """One registry for all servers that need no other: keys are slow to make, on purpose."""
+    registry, text = passing_registry()
+    return registry, keys_of(registry, text)
 
 
 def keys_of(registry, text):
@@ -64,32 +74,92 @@ def keys_of(registry, text):
     return keys
 
 
+class GatedEngine(SoloEngine):
+    """Tells so many tokens of each answer, then waits until the gate is open or nobody wants them."""
+
+    def __init__(self, bank, *, first=3):
+        super().__init__(bank)
+        self.first, self.gate, self.reached = first, threading.Event(), threading.Event()
+        self.cancels = []
+
+    def submit(self, ask, told):
+        """As SoloEngine's."""
+        count = 0
+
+        def tell(update):
+            nonlocal count
+            count += len(update.said)
+            told(update)
+            if count >= self.first and update.finish is None:
+                self.reached.set()
+                while not (self.gate.is_set() or self._is_closed or ask.id in self._cancelled):
+                    self.gate.wait(0.005)
+
+        super().submit(ask, tell)
+
+    def cancel(self, id):
+        """As SoloEngine's."""
+        self.cancels.append(id)
+        super().cancel(id)
+
+
+class Notes:
+    """A watcher that writes down what it is told, and lets a test wait for the end."""
+
+    def __init__(self):
+        self.begins, self.firsts, self.ends, self.replies = [], [], [], []
+        self.ended = threading.Event()
+
+    def begun(self, ask, who):
+        """As Watcher's."""
+        self.begins.append((ask, who))
+
+    def first_token(self, ask):
+        """As Watcher's."""
+        self.firsts.append(ask)
+
+    def finished(self, ask, ended):
+        """As Watcher's."""
+        self.ends.append(ended)
+        self.ended.set()
+
+    def answered(self, method, path, status, who, seconds):
+        """As Watcher's."""
+        self.replies.append((method, path, status))
+
+
 @contextmanager
-def served(bank, models=None, *, engine=None, spec=None, **parts):
-    """A server over a bank; `models` are rows by name."""
-    registry, text = passing_registry()
-    keys = keys_of(registry, text)
+def served(bank, models=None, *, engine=None, spec=None, send_buffer=None, **parts):
+    """A server over a bank; `models` are rows by name, or a whole implementation of the protocol."""
+    registry, keys = registry_with_keys()
     engine = engine or SoloEngine(bank)
-    rows = {name: LocalModel(row=row, content=name) for name, row in (models or {}).items()}
+    if models is None or isinstance(models, dict):
+        rows = {name: LocalModel(row=row, content=name) for name, row in (models or {}).items()}
+        models = LocalModels(bank, "tiny", rows, tenant="default", made_us=1_700_000_000_000_000)
     whole = Parts(
         spec=parse(ServeSpec, {**QUICK, **(spec or {})}),
         speech=speech_of(bank),
         engine=engine,
-        models=LocalModels(bank, "tiny", rows, tenant="default", made_us=1_700_000_000_000_000),
+        models=models,
         registry=registry,
     )
+    if "registry" in parts:
+        keys = parts.pop("keys")
     whole = replace(whole, **parts)
     began = threading.Event()
     server = HttpServer(whole, began.set)
     listener = bound("127.0.0.1", 0)
+    if send_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert began.wait(20)
     try:
-        yield Server(address_of(listener), whole, engine, keys, server)
+        yield Server(address_of(listener), whole, engine, keys, server, thread)
     finally:
         engine.pause(False)
-        server.leave()
+        if thread.is_alive():
+            server.leave()
         thread.join(30)
         engine.close()
         assert not thread.is_alive()

@@ -6,28 +6,36 @@ import time
 from functools import partial
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from graftwork import __version__
-from graftwork.core.errors import GraftworkError, Problem, SpecError, did_you_mean
+from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.registry.access.keys import authenticated
 from graftwork.serving.http import health
 from graftwork.serving.http.admin import keys, models, names
 from graftwork.serving.http.admin.asked import Approval, NewKey, Nothing, Promotion, Retirement, Rollback
 from graftwork.serving.http.door import App, Door
-from graftwork.serving.http.errors import ApiError, error_of
 from graftwork.serving.http.keys import Keys
 from graftwork.serving.http.openai import routes
 from graftwork.serving.http.openai.asked import ChatRequest, CompletionRequest
+from graftwork.serving.http.openai.told import ChatChunk
 from graftwork.serving.http.parts import Parts
 from graftwork.serving.http.schema import schema_of
 
-SPECS = (ChatRequest, CompletionRequest, Nothing, Promotion, Approval, Rollback, Retirement, NewKey)
-"""What is expected as a body."""
+SPECS = (ChatRequest, ChatChunk, CompletionRequest, Nothing, Promotion, Approval, Rollback, Retirement, NewKey)
+"""What is expected as a body, and what is streamed in another form than it is told whole."""
 
 ROUTERS = (routes.router, models.router, names.router, keys.router, health.router)
+
+
+class Paths(FastAPI):
+    """Lets every exception through to the door, which alone makes answers of them."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """As FastAPI's, without what makes answers of exceptions."""
+        return AsyncExitStackMiddleware(self.router)
 
 
 def make_app(parts: Parts) -> App:
@@ -39,7 +47,7 @@ def make_app(parts: Parts) -> App:
 
 def inner_app(parts: Parts) -> FastAPI:
     """The paths, without the door."""
-    app = FastAPI(
+    app = Paths(
         title="graftwork",
         summary="One frozen base, many adapters, in OpenAI's form.",
         version=__version__,
@@ -55,13 +63,7 @@ def inner_app(parts: Parts) -> FastAPI:
         app.include_router(router)
     schema = schema_of(app, SPECS)
     app.add_api_route("/openapi.json", lambda: schema, include_in_schema=False)
-    for kind in (ApiError, HTTPException, GraftworkError):
-        app.add_exception_handler(kind, _refused)
     return app
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    return error_of(error, request.state.id).response()
 
 
 def _refuse_unknown_query(request: Request) -> None:

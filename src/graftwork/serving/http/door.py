@@ -46,13 +46,14 @@ class Reply:
                 await self._send(message)
         except TimeoutError:
             LOG.warning("request %s: its reader took nothing for %s s; connection ended", self._id, self._stalled_s)
-            self.abort()
+            await self.abort()
             raise ReaderGoneError from None
 
-    def abort(self) -> None:
+    async def abort(self) -> None:
         """End the connection, whatever has not been read yet."""
         if self._abort is not None:
             self._abort()
+            await asyncio.sleep(0)  # for the server to hear of it
 
 
 class Door:
@@ -89,11 +90,11 @@ class Door:
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, reply: Reply) -> None:
         if isinstance(error, ReaderGoneError | ClientDisconnect):
-            reply.abort()
+            await reply.abort()
             return
         told = error_of(error, scope["state"]["id"])
         if reply.status is not None:  # the answer is under way: its form cannot change any more
-            reply.abort()
+            await reply.abort()
             return
         with suppress(ReaderGoneError):
             await told.response()(scope, receive, reply.send)

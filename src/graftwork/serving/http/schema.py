@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from graftwork.core.spec import Spec
 from graftwork.serving.http.errors import ErrorBody
@@ -43,8 +44,18 @@ def asks(spec: type[Spec], *, required: bool = True) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": content}}
 
 
-def schema_of(app: FastAPI, specs: Iterable[type[Spec]]) -> dict[str, Any]:
-    """The schema of everything in `app`; `specs` are what its paths expect."""
+def streams(chunk: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The answer of a path that may stream."""
+    told = [{"$ref": REF.format(model=one.__name__)} for one in (chunk, ErrorBody)]
+    content = {"type": "string", "contentMediaType": "application/json", "contentSchema": {"anyOf": told}}
+    data = {"anyOf": [{"const": "[DONE]"}, content]}
+    event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
+    words = "The answer; with stream: true its chunks as server-sent events, the last of which is [DONE]."
+    return {200: {"description": words, "content": {"text/event-stream": {"schema": event}}}}
+
+
+def schema_of(app: FastAPI, specs: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    """The schema of everything in `app`; `specs` are what its paths expect and stream."""
     schema = get_openapi(title="graftwork", version=app.version, summary=app.summary, routes=app.routes)
     parts = schema.setdefault("components", {}).setdefault("schemas", {})
     for spec in specs:

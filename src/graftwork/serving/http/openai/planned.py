@@ -86,7 +86,18 @@ def _chat_tokens(chat: ChatFormat, asked: ChatRequest, texts: Sequence[str]) -> 
     if tools and not _writes_tools(chat, turns, tools):
         hint = "The chat template of this base does not write tools: describe them in the system message."
         raise SpecError([Problem("tools", len(tools), "no tools", hint)])
-    return chat.prompt(turns, tools)
+    try:
+        return chat.prompt(turns, tools)
+    except SpecError as error:
+        raise SpecError(_placed(problem, turns) for problem in error.problems) from error
+
+
+def _placed(problem: Problem, turns: Sequence[Mapping[str, str]]) -> Problem:
+    """A problem that the chat format tells by the turn's role, by its place in the request."""
+    for i, turn in enumerate(turns):
+        if (problem.path, problem.value) == (turn["role"], turn["content"]):
+            return replace(problem, path=f"messages[{i}].content")
+    return problem
 
 
 def _writes_tools(chat: ChatFormat, turns: Sequence[Mapping[str, str]], tools: Sequence[Mapping[str, Any]]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -16,26 +15,19 @@ from graftwork.serving.http.errors import ApiError
 from graftwork.serving.http.openai.asked import Asked, ChatRequest, CompletionRequest
 from graftwork.serving.http.openai.forms import ChatForm, Form, TextForm
 from graftwork.serving.http.openai.planned import of_chat, of_completion
-from graftwork.serving.http.openai.told import ChatCompletion, Completion, Model, ModelList
+from graftwork.serving.http.openai.told import ChatChunk, ChatCompletion, Completion, Model, ModelList
 from graftwork.serving.http.parts import Parts, holder, parts_of
-from graftwork.serving.http.schema import asks, refusals
+from graftwork.serving.http.schema import asks, refusals, streams
 from graftwork.serving.http.seams import Listed
 from graftwork.serving.http.stream import EventStream
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The answer; with stream: true its chunks as server-sent events, then data: [DONE].",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    }
-}
-
 
 @router.post(
     "/chat/completions",
     response_model=ChatCompletion,
-    responses={**STREAMED, **refusals(404, 408, 413, 415, 429, 503)},
+    responses={**streams(ChatChunk), **refusals(404, 408, 413, 415, 429, 503)},
     openapi_extra=asks(ChatRequest),
 )
 async def chat_completions(request: Request) -> Response:
@@ -49,7 +41,7 @@ async def chat_completions(request: Request) -> Response:
 @router.post(
     "/completions",
     response_model=Completion,
-    responses={**STREAMED, **refusals(404, 408, 413, 415, 429, 503)},
+    responses={**streams(Completion), **refusals(404, 408, 413, 415, 429, 503)},
     openapi_extra=asks(CompletionRequest),
 )
 async def completions(request: Request) -> Response:
