@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 
@@ -15,7 +16,7 @@ from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, 
 from graftwork.registry.access.roles import Principal
 from graftwork.registry.stages import refuse_bad_name
 from graftwork.serving.asked import Served
-from graftwork.serving.http.seams import Listed
+from graftwork.serving.models.listing import Listed
 
 PROBE = "The quick brown fox jumps over the lazy dog. \u4f60\u597d\uff0c\u4e16\u754c\u3002"
 
@@ -51,8 +52,8 @@ class LocalModels:
         """As `ServedModels.listed`."""
         own = self._models if who.tenant == self._tenant else {}
         return [
-            self._listed(self._base_name, None),
-            *(self._listed(name, self._base_name) for name in own),
+            self._listed(self._base_name, self._bank.host.fingerprint.weights),
+            *(self._listed(name, model.content) for name, model in own.items()),
         ]
 
     async def load(self, who: Principal, name: str) -> None:
@@ -77,8 +78,27 @@ class LocalModels:
             raise NotFoundError(f"There is no model {name!r} here. {did_you_mean(name, self._models)}".strip())
         return self._models[name]
 
-    def _listed(self, name: str, on: str | None) -> Listed:
-        return Listed(name=name, version=None, on=on, made_us=self._made_us, is_in_memory=True, is_pinned=True)
+    async def __aenter__(self) -> Self:
+        """Everything is there."""
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Nothing is held."""
+
+    def _listed(self, name: str, content: str) -> Listed:
+        return Listed(
+            name=name,
+            version=None,
+            stage="",
+            content=content,
+            base=self._base_name,
+            on=None,
+            added_us=self._made_us,
+            is_resident=True,
+            is_pinned=True,
+            answered_by=None,
+            refused="",
+        )
 
 
 def named_folders(words: Sequence[str], base_name: str) -> dict[str, Path]:

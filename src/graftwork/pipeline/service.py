@@ -6,10 +6,12 @@ import getpass
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -28,10 +30,11 @@ from graftwork.serving.http.seams import NoGuard, NoLimits, NoWatcher, ServedMod
 from graftwork.serving.http.server import bound, serve
 from graftwork.serving.http.text.characters import TokenTexts
 from graftwork.serving.interface import Engine
+from graftwork.serving.models.models import RegistryModels
+from graftwork.serving.models.spec import ModelsSpec
 from graftwork.serving.spec import ServeSpec
 
 MakeEngine = Callable[[AdapterBank, ServeSpec], Engine]
-MakeModels = Callable[[AdapterBank, Engine, Registry, ServeSpec], ServedModels]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,15 +59,7 @@ def batch_engine(bank: AdapterBank, spec: ServeSpec) -> Engine:
     return engine
 
 
-def registry_models(bank: AdapterBank, engine: Engine, registry: Registry, spec: ServeSpec) -> ServedModels:
-    """The names of a registry, in memory as they are asked for."""
-    module = import_module("graftwork.serving.models.models")
-    models: ServedModels = module.RegistryModels(bank, engine, registry, base_name=base_name(spec.base))
-    return models
-
-
 MAKE_ENGINE: MakeEngine = batch_engine
-MAKE_MODELS: MakeModels = registry_models
 
 
 def serve_registry(spec: ServeSpec, place: Path, began: Callable[[Began], None]) -> None:
@@ -73,19 +68,19 @@ def serve_registry(spec: ServeSpec, place: Path, began: Callable[[Began], None])
     Raises:
         GraftworkError: the registry, the base or the address is not to be had.
     """
-    listener = bound(spec.host, spec.port)
-    registry = opened(place)
-    try:
+    with ExitStack() as stack:
+        listener = stack.enter_context(closing(bound(spec.host, spec.port)))
+        registry = opened(place)
+        stack.callback(registry.database.close)
+        cache = Path(spec.cache or stack.enter_context(TemporaryDirectory(prefix="graftwork-serve-")))
         bank = _bank(spec)
         engine = MAKE_ENGINE(bank, spec)
-        models = MAKE_MODELS(bank, engine, registry, spec)
+        memory = {} if spec.adapter_memory is None else {"memory_bytes": spec.adapter_memory}
+        name = base_name(spec.base)
+        models = RegistryModels(registry, engine, bank, cache=cache, name=name, spec=ModelsSpec(**memory))
         parts = _parts(spec, bank, engine, models, registry)
-        stages = _names_in(registry)
-        told = Began(address=address_of(listener), names=(base_name(spec.base), *stages), key=None)
+        told = Began(address=address_of(listener), names=(name, *_names_in(registry)), key=None)
         serve(parts, listener, lambda: began(told))
-    finally:
-        registry.database.close()
-        listener.close()
 
 
 def serve_folders(spec: ServeSpec, adapters: Sequence[str], began: Callable[[Began], None]) -> None:
@@ -96,8 +91,7 @@ def serve_folders(spec: ServeSpec, adapters: Sequence[str], began: Callable[[Beg
     """
     name = base_name(spec.base)
     folders = named_folders(adapters, name)
-    listener = bound(spec.host, spec.port)
-    try:
+    with closing(bound(spec.host, spec.port)) as listener:
         bank = _bank(spec)
         loaded = local_models(bank, folders)
         models = LocalModels(bank, name, loaded, tenant=DEFAULT_TENANT, made_us=int(time.time() * 1e6))
@@ -105,8 +99,6 @@ def serve_folders(spec: ServeSpec, adapters: Sequence[str], began: Callable[[Beg
         parts = _parts(spec, bank, MAKE_ENGINE(bank, spec), models, registry)
         told = Began(address=address_of(listener), names=(name, *loaded), key=key)
         serve(parts, listener, lambda: began(told))
-    finally:
-        listener.close()
 
 
 def passing_registry() -> tuple[Registry, str]:
@@ -147,7 +139,7 @@ def _bank(spec: ServeSpec) -> AdapterBank:
     logging.getLogger("graftwork.serving").setLevel(spec.logs.level.upper())
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
-    return AdapterBank(load_base(spec.base, dtype=spec.dtype), budget_bytes=spec.adapter_memory)
+    return AdapterBank(load_base(spec.base, dtype=spec.dtype))
 
 
 def _parts(spec: ServeSpec, bank: AdapterBank, engine: Engine, models: ServedModels, registry: Registry) -> Parts:

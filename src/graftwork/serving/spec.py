@@ -125,7 +125,10 @@ class ServeSpec(Spec):
     """Threads that compute; as many as there are cores when null."""
 
     adapter_memory: Bytes | None = None
-    """Most bytes of adapters in memory, such as 4 GiB; no limit when null."""
+    """Most bytes of adapters in memory, such as 4 GiB; as in ModelsSpec when null."""
+
+    cache: str | None = Field(default=None, min_length=1)
+    """A folder of this server alone for adapters from the registry; one for the time it runs when null."""
 
     kv_memory: Bytes | None = None
     """Bytes for keys and values of requests; the engine's own choice when null."""

@@ -12,6 +12,7 @@ from graftwork.serving.interface import Models
 if TYPE_CHECKING:
     from graftwork.registry.access.roles import Principal
     from graftwork.serving.asked import Ask
+    from graftwork.serving.models.listing import Listed
 
 
 class RateLimitedError(OverloadedError):
@@ -22,45 +23,34 @@ class BlockedError(GraftworkError):
     """What is asked may not be asked; in words for whoever asks."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """A name that can be asked for.
-
-    Attributes:
-        version: digest of the version that it means; None for the base alone.
-        on: the version or base that it stands on; None for a base.
-        made_us: when the version was put in, or the server began, in microseconds since 1970.
-        is_in_memory: whether the next request for it waits for no load.
-        is_pinned: whether it stays there.
-        refused: why it is not given out; empty when it is.
-    """
-
-    name: str
-    version: str | None
-    on: str | None
-    made_us: int
-    is_in_memory: bool
-    is_pinned: bool = False
-    refused: str = ""
-
-
 class ServedModels(Models, Protocol):
     """Names to versions, as clients and operators see them."""
 
     async def listed(self, who: Principal) -> Sequence[Listed]:
         """Every name of the tenant that can be asked for, the base among them."""
 
-    async def load(self, who: Principal, name: str) -> None:
+    async def load(self, who: Principal, name: str) -> object:
         """Have what a name means now in memory. Raises as `acquire`."""
 
-    async def unload(self, who: Principal, name: str) -> None:
-        """Take it out of memory once nobody uses it. Raises NotFoundError when it is not there."""
+    async def unload(self, who: Principal, name: str) -> object:
+        """Take it out of memory once nobody uses it.
 
-    async def pin(self, who: Principal, name: str) -> None:
+        Raises:
+            NotFoundError: there is no such name.
+            ConflictError: it is pinned, or stays in memory anyway.
+        """
+
+    async def pin(self, who: Principal, name: str) -> object:
         """Load it and keep it. Raises as `acquire`."""
 
-    async def unpin(self, who: Principal, name: str) -> None:
+    async def unpin(self, who: Principal, name: str) -> object:
         """Let it go when room is needed. Raises NotFoundError when it is not pinned."""
+
+    async def __aenter__(self) -> object:
+        """Begin, in the event loop of the server."""
+
+    async def __aexit__(self, *exception: object) -> None:
+        """End."""
 
 
 class TextFilter(Protocol):

@@ -61,6 +61,11 @@ class HttpServer(uvicorn.Server):
         self._leaving: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, with the models."""
+        async with self._parts.models:
+            await super().serve(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then it is ready."""
         self._loop = asyncio.get_running_loop()

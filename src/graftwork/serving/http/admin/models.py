@@ -32,9 +32,10 @@ async def status(request: Request) -> Status:
             ModelTold(
                 name=one.name,
                 version=one.version,
-                on=one.on,
-                is_in_memory=one.is_in_memory,
+                stage=one.stage,
+                is_in_memory=one.is_resident,
                 is_pinned=one.is_pinned,
+                answered_by=one.answered_by,
                 refused=one.refused,
             )
             for one in listed

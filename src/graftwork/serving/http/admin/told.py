@@ -106,9 +106,10 @@ class ModelTold(BaseModel):
 
     name: str
     version: str | None
-    on: str | None
+    stage: str
     is_in_memory: bool
     is_pinned: bool
+    answered_by: str | None = Field(description="The version that requests are given now; null when nobody asked yet.")
     refused: str = Field(description="Why it is not given out; empty when it is.")
 
 

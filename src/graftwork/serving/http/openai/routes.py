@@ -18,8 +18,8 @@ from graftwork.serving.http.openai.planned import of_chat, of_completion
 from graftwork.serving.http.openai.told import ChatChunk, ChatCompletion, Completion, Model, ModelList
 from graftwork.serving.http.parts import Parts, holder, parts_of
 from graftwork.serving.http.schema import asks, refusals, streams
-from graftwork.serving.http.seams import Listed
 from graftwork.serving.http.stream import EventStream
+from graftwork.serving.models.listing import Listed
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -92,9 +92,8 @@ async def _answered(
 async def _begun(request: Request, parts: Parts, question: Question, deadline_s: float) -> Answers:
     try:
         return await until_gone(request.receive, begun(parts, question), deadline_s)
-    except NotFoundError:
-        listed = await parts.models.listed(question.asking.who)
-        raise unknown_model(question.asking.model, [one.name for one in listed]) from None
+    except NotFoundError as error:
+        raise ApiError(404, str(error), code="model_not_found", param="model") from error
 
 
 async def _all(answers: Answers) -> list[Spoken]:
@@ -105,10 +104,12 @@ def _model(one: Listed) -> Model:
     return Model(
         id=one.name,
         object="model",
-        created=one.made_us // 1_000_000,
+        created=one.added_us // 1_000_000,
         owned_by="graftwork",
         version=one.version,
-        parent=one.on,
-        is_in_memory=one.is_in_memory,
+        content=one.content,
+        stage=one.stage,
+        parent=None if one.version is None and not one.on and one.name == one.base else one.on or one.base,
+        is_in_memory=one.is_resident,
         refused=one.refused,
     )

@@ -152,7 +152,9 @@ class Model(BaseModel):
     created: int
     owned_by: str
     version: str | None = Field(description="Digest of the version that it means now; null for the base alone.")
-    parent: str | None = Field(description="What it stands on; null for a base.")
+    content: str = Field(description="Digest of what the version computes.")
+    stage: str = Field(description="Stage of the name; empty where there are none.")
+    parent: str | None = Field(description="What it stands on: a base, or an adapter's content; null for a base.")
     is_in_memory: bool = Field(description="Whether the next request for it waits for no load.")
     refused: str = Field(description="Why it is not given out; empty when it is.")
 
