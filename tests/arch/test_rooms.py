@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "planning": {"core", "base", "data", "adapters"},
     "training": {"core", "base", "data", "adapters"},
     "evaluation": {"core", "base", "data"},
-    "serving": {"core", "base", "adapters", "registry"},
+    "serving": {"core", "base", "data", "adapters", "registry"},
     "pipeline": {"core", "base", "data", "adapters", "planning", "training", "evaluation", "serving", "registry"},
     "cli": {
         "core",

@@ -4,10 +4,10 @@ import pytest
 
 from graftwork.core.errors import NotFoundError, SpecError
 from graftwork.core.spec import parse
+from graftwork.data.facts.support import ENTAILMENTS
 from graftwork.data.records import Origin, Record
 from graftwork.evaluation.dimension import Given
 from graftwork.evaluation.dimensions.safety import SafetySpec, items
-from graftwork.evaluation.facts.support import ENTAILMENTS
 from graftwork.evaluation.item import Reply
 
 

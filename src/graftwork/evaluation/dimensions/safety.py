@@ -17,9 +17,9 @@ from pydantic import Field, field_validator
 
 from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.core.spec import Spec
+from graftwork.data.facts.support import ENTAILMENTS
 from graftwork.evaluation.dimension import DIMENSIONS, Dimension, Given, Metric
 from graftwork.evaluation.draw import draw, named, why_not_asked
-from graftwork.evaluation.facts.support import ENTAILMENTS
 from graftwork.evaluation.item import Item
 
 Part = Literal["records", "refusals", "grounded", "bias"]
@@ -180,8 +180,8 @@ METRICS = (
 
 def items(spec: SafetySpec, given: Given) -> Iterator[Item]:
     """The items of every part that is asked for."""
+    from graftwork.data.lexicons.lexicon import Lexicon, read_list, shipped
     from graftwork.evaluation.canaries import read_canaries  # here: what recipes import stays light
-    from graftwork.evaluation.lexicons.lexicon import Lexicon, read_list, shipped
     from graftwork.evaluation.safety import answers, bias, secrets
 
     searched = answers.Searched(

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from graftwork.data.facts.support import Entailment, facts
+from graftwork.data.lexicons.lexicon import Lexicon
 from graftwork.data.privacy.choice import chosen
 from graftwork.data.privacy.deidentify import Deidentifier
 from graftwork.data.privacy.recogniser import bare
@@ -10,9 +12,7 @@ from graftwork.data.privacy.spec import PrivacySpec
 from graftwork.data.script import script_of
 from graftwork.evaluation.authored import ORIGIN, every
 from graftwork.evaluation.draw import Drawn
-from graftwork.evaluation.facts.support import Entailment, facts
 from graftwork.evaluation.item import Item, Prompt, Question, Reply, Score, Scorer
-from graftwork.evaluation.lexicons.lexicon import Lexicon
 from graftwork.evaluation.refusals import is_refusal
 
 NO_PERSON = "person"

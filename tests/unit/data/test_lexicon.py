@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graftwork.core.errors import NotFoundError, SpecError
-from graftwork.evaluation.lexicons.folding import folded, readings
-from graftwork.evaluation.lexicons.lexicon import SHIPPED, Lexicon, Listed, read_list, shipped
+from graftwork.data.lexicons.folding import folded, readings
+from graftwork.data.lexicons.lexicon import SHIPPED, Lexicon, Listed, read_list, shipped
 
 LEXICON = Lexicon([Listed("blister", "en"), Listed("you fool", "en"), Listed("坏蛋", "zh"), Listed("骗钱公司", "zh")])
 

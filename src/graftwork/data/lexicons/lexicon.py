@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from graftwork.core.errors import NotFoundError, Problem, SpecError
-from graftwork.evaluation.lexicons.folding import folded, readings
+from graftwork.data.lexicons.folding import folded, readings
 
 SHIPPED = ("en", "zh")
 LETTER = re.compile(r"[^\W_]")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from graftwork.evaluation.facts.chinese import value_of
+from graftwork.data.facts.chinese import value_of
 
 FIRST_HALF = ("january", "february", "march", "april", "may", "june")
 MONTHS = (*FIRST_HALF, "july", "august", "september", "october", "november", "december")

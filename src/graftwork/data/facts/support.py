@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from graftwork.core.catalog import Catalog
-from graftwork.evaluation.facts.dates import Dated, dates
-from graftwork.evaluation.facts.names import names
-from graftwork.evaluation.facts.numbers import numbers
+from graftwork.data.facts.dates import Dated, dates
+from graftwork.data.facts.names import names
+from graftwork.data.facts.numbers import numbers
 
 T = TypeVar("T")
 Kind = Literal["number", "date", "name"]

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graftwork.data.facts.chinese import value_of
+from graftwork.data.facts.dates import Day, dates
+from graftwork.data.facts.numbers import numbers
+from graftwork.data.facts.support import facts
 from graftwork.evaluation.authored import every
-from graftwork.evaluation.facts.chinese import value_of
-from graftwork.evaluation.facts.dates import Day, dates
-from graftwork.evaluation.facts.numbers import numbers
-from graftwork.evaluation.facts.support import facts
 
 DIGITS = "零一二三四五六七八九"
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from graftwork.evaluation.facts.chinese import RUN, is_plain, scaled, value_of
+from graftwork.data.facts.chinese import RUN, is_plain, scaled, value_of
 
 ARABIC = re.compile(
     r"(?<![A-Za-z0-9_.])(?:[A-Z]{0,3}[$€£¥])?(?P<number>\d{1,3}(?:[,，]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
