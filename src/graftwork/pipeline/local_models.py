@@ -78,6 +78,9 @@ class LocalModels:
             raise NotFoundError(f"There is no model {name!r} here. {did_you_mean(name, self._models)}".strip())
         return self._models[name]
 
+    async def refresh(self) -> None:
+        """Names do not move here."""
+
     async def __aenter__(self) -> Self:
         """Everything is there."""
         return self

@@ -96,9 +96,6 @@ class LogsSpec(Spec):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is written."""
 
-    form: Literal["words", "json"] = "words"
-    """Lines for people, or one JSON object a line."""
-
 
 def _refuse_bad_port(port: int) -> int:
     if not 0 <= port <= 65_535:

@@ -46,6 +46,9 @@ class ServedModels(Models, Protocol):
     async def unpin(self, who: Principal, name: str) -> object:
         """Let it go when room is needed. Raises NotFoundError when it is not pinned."""
 
+    async def refresh(self) -> None:
+        """Look at once whether names were moved."""
+
     async def __aenter__(self) -> object:
         """Begin, in the event loop of the server."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 
 from fastapi import APIRouter, Request
@@ -57,7 +58,8 @@ async def unload(request: Request, name: str) -> Done:
     """Take it out of memory once nobody uses it."""
     parts, who = parts_of(request), holder(request, "promote")
     await body_as(Nothing, request, parts.spec, may_be_empty=True)
-    await parts.models.unload(who, name)
+    async with asyncio.timeout(parts.spec.times.request_s):
+        await parts.models.unload(who, name)
     return Done(name=name, done="unloaded")
 
 

@@ -64,6 +64,7 @@ async def promote(request: Request, name: str) -> Moved:
         expected=asked.expected,
         reason=asked.reason,
     )
+    await parts.models.refresh()
     return Moved(name=name, stage=asked.to, before=asked.expected, after=asked.version)
 
 
@@ -92,6 +93,7 @@ async def rollback(request: Request, name: str) -> Moved:
         stage=asked.stage,
         reason=asked.reason,
     )
+    await parts.models.refresh()
     return Moved(name=name, stage=asked.stage, before=asked.expected, after=after)
 
 
@@ -110,4 +112,5 @@ async def retire(request: Request, name: str) -> Moved:
         stage=asked.stage,
         reason=asked.reason,
     )
+    await parts.models.refresh()
     return Moved(name=name, stage=asked.stage, before=asked.expected, after=None)

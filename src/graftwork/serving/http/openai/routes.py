@@ -109,7 +109,7 @@ def _model(one: Listed) -> Model:
         version=one.version,
         content=one.content,
         stage=one.stage,
-        parent=None if one.version is None and not one.on and one.name == one.base else one.on or one.base,
+        parent=None if one.version is None and one.name == one.base else one.on or one.base,
         is_in_memory=one.is_resident,
         refused=one.refused,
     )
