@@ -108,7 +108,7 @@ class Notes:
 
     def __init__(self):
         self.begins, self.firsts, self.ends, self.replies = [], [], [], []
-        self.ended = threading.Event()
+        self._changed = threading.Condition()
 
     def begun(self, ask, who):
         """As Watcher's."""
@@ -120,8 +120,14 @@ class Notes:
 
     def finished(self, ask, ended):
         """As Watcher's."""
-        self.ends.append(ended)
-        self.ended.set()
+        with self._changed:
+            self.ends.append(ended)
+            self._changed.notify_all()
+
+    def has_ended(self, finish, times=1):
+        """Wait until so many answers ended so; whether they did."""
+        with self._changed:
+            return self._changed.wait_for(lambda: [one.finish for one in self.ends].count(finish) >= times, 30)
 
     def answered(self, method, path, status, who, seconds):
         """As Watcher's."""
