@@ -191,11 +191,12 @@ class Purse:
 def test_a_tenant_past_its_share_is_told_when_to_come_back(tiny_bank):
     purse, models = Purse(100), counted(tiny_bank)
     with served(tiny_bank, models, limits=purse) as server, server.client() as client:
-        used = chat(client, max_tokens=5).usage.total_tokens
-        assert purse.left == 100 - used
+        used = chat(client, max_tokens=50, logit_bias={"257": 100}).usage  # it ends at once
+        assert used.completion_tokens == 0
+        assert purse.left == 100 - used.prompt_tokens
         with pytest.raises(openai.NotFoundError):
             chat(client, model="nobody", max_tokens=5)
-        assert purse.left == 100 - used
+        assert purse.left == 100 - used.prompt_tokens
         with pytest.raises(openai.RateLimitError, match="default has had its share") as limited:
             chat(client, max_tokens=99)
         assert limited.value.response.headers["retry-after"] == "7"

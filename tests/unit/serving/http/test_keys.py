@@ -97,9 +97,12 @@ def test_a_key_that_held_before_waits_behind_no_strange_ones():
         book.gate.clear()
         strange = [asyncio.create_task(keys.holder(bearer(f"s{i}"))) for i in range(module.MOST_WAITING + 10)]
         known = asyncio.create_task(keys.holder(bearer("k")))
-        while "k" not in book.asked[1:]:
-            await asyncio.sleep(0)
-        book.gate.set()
+        try:
+            async with asyncio.timeout(5):
+                while "k" not in book.asked[1:]:
+                    await asyncio.sleep(0)
+        finally:
+            book.gate.set()
         assert (await known).actor == "kim"
         told = await asyncio.gather(*strange, return_exceptions=True)
         assert {one.status for one in told} == {401, 503}
