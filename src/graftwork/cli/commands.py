@@ -15,6 +15,7 @@ from graftwork.cli.harnessing import harness
 from graftwork.cli.planning import plan
 from graftwork.cli.privacy import privacy_app
 from graftwork.cli.registering.app import registry_app
+from graftwork.cli.replaying import receipts, replay
 from graftwork.cli.reply import answer
 from graftwork.cli.reporting import report
 from graftwork.cli.serving import serve
@@ -229,6 +230,8 @@ def add_to(app: typer.Typer) -> None:
     for command in (demo, run, prepare, train, show, evaluate, compare, chat, export, merge, blend):
         app.command()(command)
     app.command()(serve)
+    app.command()(replay)
+    app.command()(receipts)
     app.command()(plan)
     app.command()(doctor)
     app.command()(strategy)

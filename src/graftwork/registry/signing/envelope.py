@@ -26,6 +26,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 OF_VERSION = "urn:graftwork:version:1"
 OF_LEDGER = "urn:graftwork:ledger:1"
+OF_RECEIPT = "urn:graftwork:receipt:1"
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -78,6 +79,11 @@ def of_ledger(sequence: int, entry: str, time_us: int) -> dict[str, object]:
     """What is said of a ledger: that its entry `sequence` has this digest, and so all before it stand."""
     subject = {"name": "ledger", "digest": {"sha256": entry}}
     return _statement([subject], OF_LEDGER, {"entry": entry, "sequence": sequence, "time_us": time_us})
+
+
+def of_receipt(digest: str, receipt: Mapping[str, object]) -> dict[str, object]:
+    """What is said of an answer of a server: its receipt, whole."""
+    return _statement([{"name": "receipt", "digest": {"sha256": digest}}], OF_RECEIPT, receipt)
 
 
 def signed(statement: Mapping[str, object], key: PrivateKey) -> str:

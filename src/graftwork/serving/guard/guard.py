@@ -60,6 +60,11 @@ class ModelGuard:
         evidence = [dict(one.filter.evidence) for one in (*self._prompt, *self._answer)]
         return digest({"policy": plain(self._policy), "evidence": evidence})
 
+    @property
+    def has_answer_filters(self) -> bool:
+        """Whether anything is done about answers."""
+        return bool(self._answer)
+
     def on_prompt(self, texts: Sequence[str]) -> Decision:
         """What becomes of a prompt before the model sees it.
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from graftwork import __version__
 from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.registry.access.keys import authenticated
-from graftwork.serving.http import health
+from graftwork.serving.http import health, operated
 from graftwork.serving.http.admin import keys, models, names
 from graftwork.serving.http.admin.asked import Approval, NewKey, Nothing, Promotion, Retirement, Rollback
 from graftwork.serving.http.door import App, Door
@@ -27,7 +27,7 @@ from graftwork.serving.http.schema import schema_of
 SPECS = (ChatRequest, ChatChunk, CompletionRequest, Nothing, Promotion, Approval, Rollback, Retirement, NewKey)
 """What is expected as a body, and what is streamed in another form than it is told whole."""
 
-ROUTERS = (routes.router, models.router, names.router, keys.router, health.router)
+ROUTERS = (routes.router, models.router, names.router, keys.router, operated.router, health.router)
 
 
 class Paths(FastAPI):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -22,13 +23,14 @@ MORE_BYTES, MORE_S = 32 * 2**20, 1.0
 
 
 async def body_as(cls: type[S], request: Request, spec: ServeSpec, *, may_be_empty: bool = False) -> S:
-    """The spec in a request's body.
+    """The spec in a request's body; the body's SHA-256 stays with the request.
 
     Raises:
         ApiError: 400, 408, 413 or 415.
         SpecError: all that is wrong with it.
     """
     content = await whole_body(request, spec.limits.body, spec.times.body_s)
+    request.state.body = sha256(content).hexdigest()
     if may_be_empty and not content:
         return parse(cls, {})
     _refuse_other_type(request)

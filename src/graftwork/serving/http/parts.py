@@ -12,7 +12,17 @@ from graftwork.base.template import ChatFormat
 from graftwork.registry.access.roles import Permission, Principal
 from graftwork.registry.state import Registry
 from graftwork.serving.http.draining import Service
-from graftwork.serving.http.seams import Guard, Limits, NoGuard, NoLimits, NoWatcher, ServedModels, Watcher
+from graftwork.serving.http.seams import (
+    Guard,
+    Limits,
+    NoGuard,
+    NoLimits,
+    NoReceipts,
+    NoWatcher,
+    Receipts,
+    ServedModels,
+    Watcher,
+)
 from graftwork.serving.http.text.characters import TokenTexts
 from graftwork.serving.interface import Engine
 from graftwork.serving.spec import ServeSpec
@@ -39,6 +49,7 @@ class Parts:
 
     Attributes:
         clock: seconds since 1970.
+        metrics: what Prometheus reads; None where nothing is counted.
     """
 
     spec: ServeSpec
@@ -50,6 +61,8 @@ class Parts:
     guard: Guard = field(default_factory=NoGuard)
     limits: Limits = field(default_factory=NoLimits)
     watcher: Watcher = field(default_factory=NoWatcher)
+    receipts: Receipts = field(default_factory=NoReceipts)
+    metrics: Callable[[], bytes] | None = None
     clock: Callable[[], float] = time.time
 
 

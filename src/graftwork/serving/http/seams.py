@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from graftwork.core.errors import GraftworkError, OverloadedError
+from graftwork.core.errors import GraftworkError, NotFoundError, OverloadedError
 from graftwork.serving.interface import Models
 
 if TYPE_CHECKING:
@@ -128,6 +128,15 @@ class Ended:
 class Watcher(Protocol):
     """Is told of every answer. Must neither block nor raise; all in the event loop's thread."""
 
+    def asked(self, asking: Asking, body: str, stops: tuple[str, ...]) -> None:
+        """A request was read whole; told before its answers begin.
+
+        Args:
+            asking: with its texts as the model sees them.
+            body: SHA-256 of its body as it came.
+            stops: texts that end its answers.
+        """
+
     def begun(self, ask: Ask, who: Principal) -> None:
         """The engine took it."""
 
@@ -139,6 +148,20 @@ class Watcher(Protocol):
 
     def answered(self, method: str, path: str, status: int, who: Principal | None, seconds: float) -> None:
         """A request was answered over HTTP; `path` is the route's pattern, so that there are few of them."""
+
+    def receipt(self, ask_id: str) -> str | None:
+        """Digest of the receipt of an answer that is over; None where none is written."""
+
+
+class Receipts(Protocol):
+    """Receipts of answers."""
+
+    def find(self, tenant: str, text: str) -> str:
+        """The envelope of a tenant's receipt, by its digest or by its answer's id; called outside the event loop.
+
+        Raises:
+            NotFoundError: there is none, or it is another tenant's.
+        """
 
 
 class Limits(Protocol):
@@ -180,6 +203,9 @@ class NoLimits:
 class NoWatcher:
     """Nobody watches."""
 
+    def asked(self, asking: Asking, body: str, stops: tuple[str, ...]) -> None:
+        """As `Watcher.asked`."""
+
     def begun(self, ask: Ask, who: Principal) -> None:
         """As `Watcher.begun`."""
 
@@ -191,3 +217,15 @@ class NoWatcher:
 
     def answered(self, method: str, path: str, status: int, who: Principal | None, seconds: float) -> None:
         """As `Watcher.answered`."""
+
+    def receipt(self, ask_id: str) -> str | None:
+        """As `Watcher.receipt`."""
+        return None
+
+
+class NoReceipts:
+    """None are written."""
+
+    def find(self, tenant: str, text: str) -> str:
+        """As `Receipts.find`."""
+        raise NotFoundError(f"no receipt {text[:200]}: this server writes none.")

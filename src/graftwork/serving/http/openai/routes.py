@@ -22,6 +22,7 @@ from graftwork.serving.http.stream import EventStream
 from graftwork.serving.models.listing import Listed
 
 router = APIRouter(prefix="/v1", tags=["openai"])
+RECEIPT = "x-graftwork-receipt"
 
 
 @router.post(
@@ -78,6 +79,7 @@ async def _answered(
     request: Request, parts: Parts, question: Question, asked: Asked, form_of: Callable[..., Form]
 ) -> Response:
     deadline_s = request.state.began_s + parts.spec.times.request_s
+    parts.watcher.asked(question.asking, request.state.body, question.stops)
     answers = await _begun(request, parts, question, deadline_s)
     form = form_of(answers, int(parts.clock()), tells_usage=asked.tells_usage)
     if asked.stream:
@@ -86,7 +88,14 @@ async def _answered(
         spoken = await until_gone(request.receive, _all(answers), deadline_s)
     finally:
         answers.close()
-    return JSONResponse(form.whole(spoken).model_dump(mode="json", exclude_unset=True))
+    told = form.whole(spoken).model_dump(mode="json", exclude_unset=True)
+    return JSONResponse(told, headers=_receipts(parts, answers))
+
+
+def _receipts(parts: Parts, answers: Answers) -> dict[str, str]:
+    """A header with the digest of each answer's receipt."""
+    found = [parts.watcher.receipt(choice.ask.id) for choice in answers.choices]
+    return {RECEIPT: ", ".join(one for one in found if one)} if any(found) else {}
 
 
 async def _begun(request: Request, parts: Parts, question: Question, deadline_s: float) -> Answers:

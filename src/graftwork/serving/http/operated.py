@@ -1,0 +1,33 @@
+"""What operators and auditors ask for: counts for Prometheus, receipts of one's own tenant."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from graftwork.core.errors import NotFoundError
+from graftwork.serving.http.parts import holder, parts_of
+from graftwork.serving.http.schema import refusals
+
+router = APIRouter(tags=["operations"])
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=refusals(404))
+async def metrics(request: Request) -> Response:
+    """Counts of the whole server, names of models of all tenants among them."""
+    parts = parts_of(request)
+    holder(request, "administer")
+    if parts.metrics is None:
+        raise NotFoundError("This server counts nothing.")
+    return Response(await asyncio.to_thread(parts.metrics), media_type=METRICS_TYPE)
+
+
+@router.get("/v1/receipts/{id}", responses=refusals(404))
+async def receipt(request: Request, id: str) -> Response:
+    """A receipt in its envelope (DSSE), by its digest or by its answer's id: x-request-id, a dash, 0 for the first."""
+    parts, who = parts_of(request), holder(request, "read")
+    envelope = await asyncio.to_thread(parts.receipts.find, who.tenant, id)
+    return Response(envelope, media_type="application/json")
