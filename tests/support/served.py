@@ -110,6 +110,12 @@ class Notes:
         self.begins, self.firsts, self.ends, self.replies = [], [], [], []
         self._changed = threading.Condition()
 
+    def asked(self, asking, body, stops):
+        """As Watcher's."""
+
+    def receipt(self, ask_id):
+        """As Watcher's."""
+
     def begun(self, ask, who):
         """As Watcher's."""
         self.begins.append((ask, who))

@@ -65,7 +65,7 @@ def replayed_here(
             engine=engine,
             models=cast(ServedModels, None),
             registry=registry,
-            guard=GuardDoor(policy, lambda *_: None) if policy else NoGuard(),
+            guard=GuardDoor(policy) if policy else NoGuard(),
         )
         return replay(
             parts,

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from graftwork.adapters.files import read_adapter
-from graftwork.adapters.standing import MOST_BELOW, at_rest
-from graftwork.core.errors import GraftworkError, IntegrityError, NotFoundError, Problem, SpecError, WorkError
+from graftwork.adapters.standing import at_rest
+from graftwork.core.errors import GraftworkError, IntegrityError, Problem, SpecError, WorkError
 from graftwork.core.files import each_key_once
 from graftwork.core.spec import parse
 from graftwork.registry import versions
@@ -23,6 +23,7 @@ from graftwork.serving.http.openai.asked import ChatRequest, CompletionRequest
 from graftwork.serving.http.openai.planned import of_chat, of_completion
 from graftwork.serving.http.parts import Parts
 from graftwork.serving.interface import Engine
+from graftwork.serving.models.lineage import lineage_of
 from graftwork.serving.operations.receipts import BLOCK, BaseNote, EngineNote, Receipt, sampling_of, tokens_note
 
 if TYPE_CHECKING:
@@ -206,19 +207,10 @@ def served_of(bank: AdapterBank, registry: Registry, who: Principal, receipt: Re
     if receipt.version is None:
         content = bank.base.fingerprint.weights
         return Served(name=receipt.model, version=None, content=content, row=None)
-    lineage = [versions.get(registry, who, receipt.version)]
-    while (below := lineage[0].manifest.on) is not None and len(lineage) <= MOST_BELOW:
-        lineage.insert(0, _of_content(registry, who, below))
+    lineage = lineage_of(registry, who, receipt.version)
     handles = tuple(_loaded(bank, registry, who, one, is_last=one is lineage[-1]) for one in lineage)
     row = handles[0] if len(handles) == 1 else handles
     return Served(name=receipt.model, version=receipt.version, content=lineage[-1].manifest.content, row=row)
-
-
-def _of_content(registry: Registry, who: Principal, content: str) -> versions.Version:
-    found = [one for one in versions.all_versions(registry, who) if one.manifest.content == content]
-    if not found:
-        raise NotFoundError(f"the adapter {content[:12]} that it stands on is not in the registry.")
-    return found[0]
 
 
 def _loaded(

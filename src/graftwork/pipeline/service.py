@@ -18,7 +18,6 @@ import torch
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.base.load import load_base
-from graftwork.pipeline.guarding import PolicyGuard
 from graftwork.pipeline.local_models import LocalModels, local_models, named_folders
 from graftwork.registry.access.keys import new_key
 from graftwork.registry.access.roles import DEFAULT_TENANT, MAY, principal
@@ -26,6 +25,7 @@ from graftwork.registry.blobs.memory import MemoryBlobs
 from graftwork.registry.databases.memory import MemoryDatabase
 from graftwork.registry.place import opened
 from graftwork.registry.state import Registry
+from graftwork.serving.guard.door import GuardDoor
 from graftwork.serving.guard.guard import read_guard
 from graftwork.serving.http.parts import Parts, Speech
 from graftwork.serving.http.seams import NoGuard, NoLimits, NoWatcher, ServedModels
@@ -151,7 +151,7 @@ def _parts(spec: ServeSpec, bank: AdapterBank, engine: Engine, models: ServedMod
         engine=engine,
         models=models,
         registry=registry,
-        guard=PolicyGuard(read_guard(Path(spec.guard))) if spec.guard else NoGuard(),
+        guard=GuardDoor(read_guard(Path(spec.guard))) if spec.guard else NoGuard(),
         limits=NoLimits(),
         watcher=NoWatcher(),
     )

@@ -10,10 +10,14 @@ from graftwork.serving.guard.stream import GuardedStream
 from graftwork.serving.http.seams import Asking, BlockedError
 
 
+def _nobody(asking: Asking, done: Sequence[Intervention]) -> None:
+    """Nobody hears of it."""
+
+
 class GuardDoor:
     """The `Guard` of a server, over a policy."""
 
-    def __init__(self, guard: Guard, told: Callable[[Asking, Sequence[Intervention]], None]) -> None:
+    def __init__(self, guard: Guard, told: Callable[[Asking, Sequence[Intervention]], None] = _nobody) -> None:
         """`told` hears what was done to each prompt; called in the thread that asks."""
         self._guard, self._told = guard, told
 

@@ -20,6 +20,8 @@ NEEDS = {
     ("GET", "/v1/models/{model:path}"): "read",
     ("POST", "/v1/chat/completions"): "read",
     ("POST", "/v1/completions"): "read",
+    ("GET", "/v1/receipts/{id}"): "read",
+    ("GET", "/metrics"): "administer",
     ("GET", "/admin/v1/status"): "read",
     ("GET", "/admin/v1/names"): "read",
     ("GET", "/admin/v1/names/{name}/history"): "read",
