@@ -74,7 +74,7 @@ def replayed_here(
             body,
             here=(base_note(bank), engine_note(bank, engine)),
             policy=policy.for_model(receipt.model).digest if policy else None,
-            served=lambda: served_of(bank, registry, who, receipt),
+            served=lambda: served_of(bank, registry, who, receipt.model, receipt.version),
         )
     finally:
         engine.close()

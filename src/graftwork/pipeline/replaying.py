@@ -197,20 +197,20 @@ def engine_note(bank: AdapterBank, engine: Engine) -> EngineNote:
     )
 
 
-def served_of(bank: AdapterBank, registry: Registry, who: Principal, receipt: Receipt) -> Served:
-    """The version of a receipt from a registry, put into a bank with all that it stands on.
+def served_of(bank: AdapterBank, registry: Registry, who: Principal, name: str, version: str | None) -> Served:
+    """A version from a registry, put into a bank with all that it stands on; the base where it is None.
 
     Raises:
         NotFoundError: there is no such version.
         IntegrityError: its files are not as recorded, or another adapter's.
     """
-    if receipt.version is None:
+    if version is None:
         content = bank.base.fingerprint.weights
-        return Served(name=receipt.model, version=None, content=content, row=None)
-    lineage = lineage_of(registry, who, receipt.version)
+        return Served(name=name, version=None, content=content, row=None)
+    lineage = lineage_of(registry, who, version)
     handles = tuple(_loaded(bank, registry, who, one, is_last=one is lineage[-1]) for one in lineage)
     row = handles[0] if len(handles) == 1 else handles
-    return Served(name=receipt.model, version=receipt.version, content=lineage[-1].manifest.content, row=row)
+    return Served(name=name, version=version, content=lineage[-1].manifest.content, row=row)
 
 
 def _loaded(

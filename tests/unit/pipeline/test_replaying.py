@@ -113,8 +113,8 @@ def test_a_version_that_is_gone_and_a_policy_that_changed_are_told(replayed, ban
     assert told.differences[1].startswith("version: ")
     registry, _ = memory_registry()
     with pytest.raises(NotFoundError, match="no version"):
-        served_of(bank, registry, WHO, parse(Receipt, {**plain(receipt), "version": "c" * 64}))
-    assert served_of(bank, registry, WHO, receipt).content == bank.base.fingerprint.weights
+        served_of(bank, registry, WHO, "bot", "c" * 64)
+    assert served_of(bank, registry, WHO, "bot", None).content == bank.base.fingerprint.weights
 
 
 def test_a_prompt_that_comes_to_other_tokens_is_not_answered(replayed):
