@@ -115,7 +115,7 @@ class ServeSpec(Spec):
     base: str = Field(default="bundled:smollm2-135m-instruct", min_length=1)
     """The base: bundled:NAME, a folder, or a Hugging Face id with @revision."""
 
-    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    dtype: Literal["bfloat16", "float32", "float16", "float64"] = "bfloat16"
     """How its numbers are kept."""
 
     threads: int | None = Field(default=None, ge=1, le=1024)

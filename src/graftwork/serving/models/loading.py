@@ -223,8 +223,8 @@ class Loads:
                 read = await loop.run_in_executor(
                     self.threads, read_lineage, fetched.lineage, fetched.folders, self.base
                 )
-                if read.num_bytes > num_bytes:
-                    self._sizes[version] = read.num_bytes  # once more, with so much room
+                if (needed := read.num_bytes(self.base.model.dtype.itemsize)) > num_bytes:
+                    self._sizes[version] = needed  # once more, with so much room
                     await self.memory.drop(version)
                     return
                 made = await self._proved(version, fetched.lineage, read, num_bytes)
@@ -252,7 +252,12 @@ class Loads:
         refuse_unservable(lineage, self.base.ref, self.base.fingerprint)
         with ExitStack() as stack:
             folders = tuple(stack.enter_context(self.disk.held(one.digest, one.manifest)) for one in lineage)
-            return Fetched(lineage=lineage, folders=folders, num_bytes=bytes_in(folders), stack=stack.pop_all())
+            return Fetched(
+                lineage=lineage,
+                folders=folders,
+                num_bytes=bytes_in(folders, self.base.model.dtype.itemsize),
+                stack=stack.pop_all(),
+            )
 
     def _served(self, version: str) -> bool:
         """Give it to all who wait, if it is there."""

@@ -49,12 +49,14 @@ class Prover:
             SpecError: it can never answer such prompts.
             OverloadedError: it takes no requests now.
         """
-        adapter_PK, base_PK = [], []
-        for one in recorded.asked:
-            adapter_V = await logits_of(self.engine, served, one.tokens)
-            base_V = await self._base_logits(one.tokens)
-            adapter_PK.append(adapter_V[list(one.ids)].tolist())
-            base_PK.append(base_V[list(one.ids)].tolist())
+        asked = recorded.asked
+        adapter = asyncio.gather(*(logits_of(self.engine, served, one.tokens) for one in asked))  # in one step
+        base = asyncio.gather(*(self._base_logits(one.tokens) for one in asked))
+        adapter_PV, base_PV = await asyncio.gather(adapter, base)
+        adapter_PK, base_PK = (
+            [logits_V[list(one.ids)].tolist() for one, logits_V in zip(asked, found_PV, strict=True)]
+            for found_PV in (adapter_PV, base_PV)
+        )
         return judge(recorded, adapter_PK, base_PK, dtype=self.dtype)
 
     async def _base_logits(self, tokens_T: tuple[int, ...]) -> Tensor:

@@ -37,21 +37,21 @@ class Read:
     adapters: tuple[Adapter, ...]
     recorded: LogitFingerprint
 
-    @property
-    def num_bytes(self) -> int:
-        """Of all tensors."""
-        return sum(adapter.num_bytes for adapter in self.adapters)
+    def num_bytes(self, base_itemsize: int) -> int:
+        """Of all tensors, and of the factors that an engine makes of them in the number format of its base."""
+        numbers = sum(tensor.numel() for adapter in self.adapters for _, tensor in adapter.tensors())
+        return sum(adapter.num_bytes for adapter in self.adapters) + numbers * base_itemsize
 
 
-def bytes_in(folders: Sequence[Path]) -> int:
-    """Bytes that the tensors in these folders take in memory, from the headers of their files.
+def bytes_in(folders: Sequence[Path], base_itemsize: int) -> int:
+    """Bytes that what lies in these folders takes in memory, from the headers of their files, as `Read.num_bytes`.
 
     Raises:
         IntegrityError: a header is broken.
     """
     headers = [safetensors_header(folder / TENSORS, limit_bytes=HEADER_LIMIT_BYTES) for folder in folders]
     entries = [entry for header in headers for entry in header.values()]
-    return sum(prod(entry.shape) * (8 if entry.dtype == WIDE else 4) for entry in entries)
+    return sum(prod(entry.shape) * ((8 if entry.dtype == WIDE else 4) + base_itemsize) for entry in entries)
 
 
 def read_lineage(lineage: Lineage, folders: Sequence[Path], base: Base) -> Read:

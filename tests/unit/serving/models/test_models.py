@@ -29,7 +29,9 @@ from graftwork.serving.models.proving import logits_of
 OTHER = principal("olga", ["admin"], tenant="other")
 VIEWER = principal("vera", ["viewer"])
 SIZE = 22_272
-"""Bytes in memory of one of the adapters here; the test that it is fails else."""
+"""Bytes of one of the adapters here; the test that it is fails else."""
+HELD = 2 * SIZE
+"""With what an engine makes of it."""
 
 
 def kinds(models):
@@ -353,9 +355,9 @@ def test_one_that_stands_on_another_is_loaded_with_it(run, serving, registry, ad
             served = await models.acquire(ROOT, "triage")
             assert (served.version, len(served.row)) == (version, 2)
             assert served.content not in {one.content for one in await models.listed(ROOT)}
-            assert models.memory.state.used_bytes == 2 * SIZE
+            assert models.memory.state.used_bytes == 2 * HELD
             models.release(served)
-            assert await models.unload(ROOT, "triage") == 2 * SIZE
+            assert await models.unload(ROOT, "triage") == 2 * HELD
 
     run(scenario())
 
@@ -364,7 +366,7 @@ def test_the_least_recently_used_leaves_and_what_is_held_does_not(run, serving, 
     versions = {name: named(registry, name, adapter_of(seed)) for seed, name in enumerate("abc")}
 
     async def scenario():
-        async with serving(memory_bytes=2 * SIZE, patience_s=3600) as models:
+        async with serving(memory_bytes=2 * HELD, patience_s=3600) as models:
             for name in "ab":
                 models.release(await models.acquire(ROOT, name))
             held = await models.acquire(ROOT, "a")
@@ -390,7 +392,7 @@ def test_under_traffic_that_never_ends_one_that_waits_for_too_long_gets_room(run
         named(registry, name, adapter_of(seed))
 
     async def scenario():
-        async with serving(memory_bytes=SIZE, patience_s=0.05) as models:
+        async with serving(memory_bytes=HELD, patience_s=0.05) as models:
             held = [await models.acquire(ROOT, "a")]
             waits = asyncio.create_task(models.acquire(ROOT, "b"))
             asked = []
@@ -417,12 +419,12 @@ def test_what_can_never_fit_is_told(run, serving, registry, adapter_of):
     named(registry, "b", adapter_of(2))
 
     async def scenario():
-        async with serving(memory_bytes=SIZE - 1) as models:
-            with pytest.raises(CapacityError, match=r"larger than the 21\.7 KiB"):
+        async with serving(memory_bytes=HELD - 1) as models:
+            with pytest.raises(CapacityError, match=r"larger than the 43\.5 KiB"):
                 await models.acquire(ROOT, "a")
-        async with serving(memory_bytes=SIZE) as models:
+        async with serving(memory_bytes=HELD) as models:
             await models.pin(ROOT, "a")
-            with pytest.raises(CapacityError, match=r"21\.8 KiB of which are pinned"):
+            with pytest.raises(CapacityError, match=r"43\.5 KiB of which are pinned"):
                 await models.acquire(ROOT, "b")
 
     run(scenario())
@@ -436,7 +438,7 @@ def test_a_pin_follows_its_name(run, serving, registry, adapter_of):
         return [one.version for one in models.memory.state.residents if one.is_pinned]
 
     async def scenario():
-        async with serving(memory_bytes=2 * SIZE) as models:
+        async with serving(memory_bytes=2 * HELD) as models:
             assert (await models.pin(ROOT, "a")).version == first
             with pytest.raises(ConflictError, match=r"'a' is pinned\. Unpin it first"):
                 await models.unload(ROOT, "a")
@@ -469,7 +471,7 @@ def test_unloading_waits_for_requests_and_frees_what_it_says(run, serving, regis
             await until(lambda: models.loads.num_loading)
             assert not unloading.done()
             models.release(served)
-            assert await unloading == SIZE
+            assert await unloading == HELD
             assert (await comes_again).version == version
             gc.collect()
             assert gone() is None
