@@ -9,7 +9,7 @@ Legend: N tokens, I in features, O out features, R rank, S slots.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from graftwork.adapters.row_products.compiled import takes
 if TYPE_CHECKING:
     from graftwork.adapters.bank import AdapterBank
     from graftwork.adapters.route import Owner
+    from graftwork.base.compiled import Prepared
     from graftwork.base.facts import Place
 
 NOTHING = -1
@@ -67,6 +68,8 @@ class Slots:
 
     def __init__(self, bank: AdapterBank) -> None:
         self._bank = bank
+        self.is_compiled = takes(bank.host.device, bank.host.model.dtype)
+        self._loops: dict[str, Prepared] = {}
         self._at: dict[str, dict[int, Factors]] = {}
         self._lines_S5: dict[str, Tensor] = {}
         self._slot_of: dict[Owner, int] = {}
@@ -104,9 +107,18 @@ class Slots:
         """Factors at a place by slot."""
         return self._at.get(place, {})
 
-    def lines_S5(self, place: str) -> Tensor:
-        """The table of a place for the loops."""
-        return self._lines_S5[place]
+    def loop(self, place: str) -> Prepared:
+        """The loop over single tokens at a place, told all but where they lie (0 and 1), their slots (2) and how many
+        they are (4)."""
+        if place not in self._loops:
+            from graftwork.adapters.row_products.slot_loops import rows
+            from graftwork.base.compiled import Prepared
+
+            factors, lines_S5 = next(iter(self._at[place].values())), self._lines_S5[place]
+            sizes = factors.down_RI.shape[1], factors.up_RO.shape[1], len(lines_S5)
+            loop = rows[self._bank.host.model.dtype]
+            self._loops[place] = Prepared(loop, 0, 0, 0, lines_S5.data_ptr(), 0, *sizes)
+        return self._loops[place]
 
     def _factors(self, place: Place, owner: Owner) -> Factors:
         frozen = self._bank.frozen(place)
@@ -124,6 +136,7 @@ class Slots:
         lines = self._lines_S5.get(place.name, torch.full((0, 5), NOTHING))
         if slot >= len(lines):
             lines = torch.cat([lines, torch.full((max(8, slot + 1 - len(lines)), 5), NOTHING)])
+            self._loops.pop(place.name, None)
         lines[slot] = torch.tensor(factors.line())
         self._lines_S5[place.name] = lines
         self._at.setdefault(place.name, {})[slot] = factors
@@ -142,31 +155,29 @@ class SlotTable:
         self._slots, self._pieces = slots, [piece for piece in pieces if piece.slot != NOTHING]
         self._singles = [(n, slot) for n, slot in enumerate(singles) if slot != NOTHING]
         self._slots_N = torch.tensor(singles, dtype=torch.int64)
+        self._slots_at, self._num_singles = self._slots_N.data_ptr(), len(singles)
 
     def answer(self, place: str, x: Tensor, base: Tensor) -> Tensor:
         """The layer's output; `base` is changed in place."""
         at = self._slots.at(place)
         if not at or not (self._singles or self._pieces):
             return base
-        x_NI, y_NO = x.reshape(-1, x.shape[-1]).contiguous(), base.view(-1, base.shape[-1])
-        if self._singles:
-            if takes(x.device, x.dtype):
-                self._compiled(place, x_NI, y_NO)
-            else:
-                for n, slot in self._singles:
-                    _put_on(at.get(slot), x_NI[n : n + 1], y_NO[n : n + 1])
-        for piece in self._pieces:
-            _put_on(at.get(piece.slot), x_NI[piece.start : piece.end], y_NO[piece.start : piece.end])
+        x = x.contiguous()
+        if self._singles and self._slots.is_compiled:
+            loop = self._slots.loop(place)
+            loop.told[0], loop.told[1], loop.told[2] = x.data_ptr(), base.data_ptr(), self._slots_at
+            loop.told[4] = self._num_singles
+            loop()
+        if self._pieces or not self._slots.is_compiled:
+            self._in_products(at, x.view(-1, x.shape[-1]), base.view(-1, base.shape[-1]))
         return base
 
-    def _compiled(self, place: str, x_NI: Tensor, y_NO: Tensor) -> None:
-        from graftwork.adapters.row_products.slot_loops import rows
-        from graftwork.base.compiled import on_all_threads
-
-        lines_S5 = self._slots.lines_S5(place)
-        addresses = x_NI.data_ptr(), y_NO.data_ptr(), self._slots_N.data_ptr(), lines_S5.data_ptr()
-        sizes = len(self._slots_N), x_NI.shape[1], y_NO.shape[1], len(lines_S5)
-        on_all_threads(rows[x_NI.dtype], *addresses, *sizes)
+    def _in_products(self, at: Mapping[int, Factors], x_NI: Tensor, y_NO: Tensor) -> None:
+        if not self._slots.is_compiled:
+            for n, slot in self._singles:
+                _put_on(at.get(slot), x_NI[n : n + 1], y_NO[n : n + 1])
+        for piece in self._pieces:
+            _put_on(at.get(piece.slot), x_NI[piece.start : piece.end], y_NO[piece.start : piece.end])
 
 
 def _put_on(factors: Factors | None, x_NI: Tensor, y_NO: Tensor) -> None:

@@ -33,6 +33,9 @@ def asks(*tensors: Tensor) -> bool:
     return wanted and same and first.dtype in TYPES
 
 
+Asks = Callable[..., bool]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Norm:
     """A norm by the root of the mean square.
@@ -153,19 +156,24 @@ def _addresses(tensors: tuple[Tensor, ...]) -> list[int]:
     return [tensor.data_ptr() for tensor in tensors]
 
 
-def turning(own: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The rotation `own` of queries and keys, by one node where it can be."""
+def turning(own: Callable[..., tuple[Tensor, Tensor]], asks: Asks = asks) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The rotation `own` of queries and keys, by one node where it can be and `asks` says so."""
 
     def turned(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, *rest: Any, **named: Any) -> tuple[Tensor, Tensor]:
-        if rest or named or not _turns(q, k, cos, sin):
+        if rest or named or not _turns(q, k, cos, sin, asks):
             return own(q, k, cos, sin, *rest, **named)
+        if not torch.is_grad_enabled():
+            from graftwork.base.between_loops import turn
+
+            angles = cos.contiguous(), sin.contiguous()
+            return _passed(turn[q.dtype], q, *angles), _passed(turn[q.dtype], k, *angles)
         both: tuple[Tensor, Tensor] = _Turned.apply(q, k, cos, sin)
         return both
 
     return turned
 
 
-def _turns(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> bool:
+def _turns(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, asks: Asks) -> bool:
     is_usual = q.ndim == k.ndim == 4 and cos.shape == sin.shape and cos.shape[1:] == (q.shape[2], q.shape[3])
     whole = is_usual and k.shape[2:] == q.shape[2:] and q.shape[3] % 2 == 0 and cos.shape[0] in (1, q.shape[0])
     return whole and not (cos.requires_grad or sin.requires_grad) and asks(q, k, cos, sin)
@@ -215,10 +223,13 @@ def gated_of(module: nn.Module) -> Gated | None:
     return None
 
 
-def turned_of(module: nn.Module) -> Callable[..., Any] | None:
+def turned_of(module: nn.Module, asks: Asks = asks) -> Callable[..., Any] | None:
     """The `forward` of an attention module with a lighter rotation of queries and keys; None of any other module.
 
     It is the module's own function, with another of that name among what it sees.
+
+    Args:
+        asks: whether it is to be taken, of the tensors that it would get.
     """
     own: Any = type(module).forward
     if not isinstance(own, FunctionType) or ROTATES not in own.__code__.co_names:
@@ -228,7 +239,7 @@ def turned_of(module: nn.Module) -> Callable[..., Any] | None:
     rotates = own.__globals__[ROTATES]
     if not all(_turns_alike(rotates, dtype) for dtype in TYPES):
         return None
-    seen = {**own.__globals__, ROTATES: turning(rotates)}
+    seen = {**own.__globals__, ROTATES: turning(rotates, asks)}
     copy = FunctionType(own.__code__, seen, own.__name__, own.__defaults__, own.__closure__)
     copy.__kwdefaults__ = own.__kwdefaults__
     return MethodType(copy, module)

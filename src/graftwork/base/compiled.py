@@ -135,12 +135,28 @@ share = njit(**COMPILED)(_own_share if OPENMP else _all_rows)
 
 def on_all_threads(loop: Callable[[Any], None], *told: int) -> None:
     """Have `loop`, which numba can compile, called on each of torch's threads with the address of whole numbers."""
-    compiled, given = _for_c(loop), (ctypes.c_int64 * len(told))(*told)
-    num = torch.get_num_threads() if OPENMP else 1
-    if num == 1:
-        compiled.ctypes(given)
-    else:
-        _parallel()(compiled.address, given, num, 0)
+    Prepared(loop, *told)()
+
+
+class Prepared:
+    """A loop with what it is told, for one that is called again and again: only what changes is told anew.
+
+    Attributes:
+        told: whole numbers, to be changed in place.
+    """
+
+    __slots__ = ("_loop", "told")
+
+    def __init__(self, loop: Callable[[Any], None], *told: int) -> None:
+        self._loop, self.told = _for_c(loop), (ctypes.c_int64 * len(told))(*told)
+
+    def __call__(self, *, alone: bool = False) -> None:
+        """Call it on each of torch's threads, or on this one alone."""
+        num = torch.get_num_threads() if OPENMP and not alone else 1
+        if num == 1:
+            self._loop.ctypes(self.told)
+        else:
+            _parallel()(self._loop.address, self.told, num, 0)
 
 
 @cache

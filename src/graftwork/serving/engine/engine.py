@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import TypeVar
@@ -21,6 +22,8 @@ from torch import Tensor
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.sites.elsewhere import kept_elsewhere
+from graftwork.base.packed import packed
+from graftwork.base.quick import quick
 from graftwork.core.errors import CapacityError, ConflictError, GraftworkError, OverloadedError, WorkError
 from graftwork.serving.asked import Ask, EngineReport, Finish, Update
 from graftwork.serving.engine.admission import refuse_impossible
@@ -49,6 +52,8 @@ class EngineLimits:
         max_waiting: most requests without a place.
         read_tokens: about so many tokens of prompts a step.
         threads: of the processor; those of the process when None.
+        packs_weights: linear layers in bfloat16 on a CPU answer from a copy laid out for its products: a third faster
+            for few rows, and their memory once more.
     """
 
     cache_bytes: int = 1 << 30
@@ -56,6 +61,7 @@ class EngineLimits:
     max_waiting: int = 1024
     read_tokens: int = 256
     threads: int | None = None
+    packs_weights: bool = True
 
 
 @dataclass(slots=True)
@@ -87,6 +93,10 @@ class BatchEngine:
         if not num_pages:
             needed = bytes_per_page(layers, dtype)
             raise CapacityError(f"the cache has {self.limits.cache_bytes} bytes; a page alone has {needed}.")
+        self._stack = ExitStack()
+        self._stack.enter_context(quick(bank.host.model))
+        if self.limits.packs_weights:
+            self._stack.enter_context(packed(bank.host.model))
         self.multiple = steady_multiple(bank)
         self._cache = Cache(layers, num_pages, dtype, bank.host.device)
         self._voices, self._inbox, self._counts = Voices(bank), Inbox(), Counts()
@@ -147,6 +157,7 @@ class BatchEngine:
         self._is_draining = True
         self._inbox.close()
         self._thread.join()
+        self._stack.close()
 
     def _run(self) -> None:
         if self.limits.threads:
