@@ -233,7 +233,7 @@ class Loads:
                 raise
         self.memory.put(made)
         self.failures.pop(version, None)
-        self._served(version)
+        self._served(version, has_come=True)
         self.memory.release(version)
         self.told(Event(kind="loaded", version=version, num_bytes=num_bytes, seconds=self.clock() - began_s))
 
@@ -259,10 +259,10 @@ class Loads:
                 stack=stack.pop_all(),
             )
 
-    def _served(self, version: str) -> bool:
+    def _served(self, version: str, *, has_come: bool = False) -> bool:
         """Give it to all who wait, if it is there."""
         while self._tickets[version]:
-            found = self.memory.acquire(version)
+            found = self.memory.acquire(version, was_waited_for=has_come)
             if found is None:
                 return False
             self._tickets[version].pop(0).set_result(found)

@@ -87,10 +87,15 @@ class Memory:
         """All that answer."""
         return self._ready
 
-    def acquire(self, version: str) -> InMemory | None:
-        """Hold a version, if it is there and takes requests."""
+    def acquire(self, version: str, *, was_waited_for: bool = False) -> InMemory | None:
+        """Hold a version, if it is there and takes requests.
+
+        Args:
+            was_waited_for: by who asks while it came. Such are answered also when others have begun to wait for its
+                memory meanwhile, or two that make room for each other would never answer anybody.
+        """
         found = self.state.find(version)
-        if found is None or not found.is_open or version not in self._ready:
+        if found is None or version not in self._ready or not (found.is_open or was_waited_for):
             return None
         self.state = residency.acquired(self.state, version)
         return self._ready[version]

@@ -268,12 +268,10 @@ class RegistryModels:
 
     async def _read(self, who: Principal) -> Names:
         """What the tenant's names mean, read now; names that moved are followed."""
-        names = await self._in_thread(names_of, self._registry, who)
-        before = self._names.get(who.tenant)
-        if before is None or before.sequence <= names.sequence:
-            self._names[who.tenant] = names
-            self._follow_all()
-        return self._names[who.tenant]
+        names = await self._in_thread(names_of, self._registry, who)  # one thread: what is read later comes later
+        self._names[who.tenant] = names
+        self._follow_all()
+        return names
 
     async def _watching(self) -> None:
         seen, is_told = -1, False
@@ -323,7 +321,8 @@ class RegistryModels:
 
     def _came(self, key: Key, version: str) -> None:
         """A version is there that a name means, or meant when it was asked for."""
-        if key not in self._answered_by or self._meant(key) == version:
+        before = self._answered_by.get(key)
+        if before is None or before not in self.memory or self._meant(key) == version:
             self._switch(key, version)
         self._follow(key)
 

@@ -1,6 +1,7 @@
 """Adapters on the disk are whole and checked, within a budget, and of one process."""
 
 import threading
+import time
 
 import pytest
 from tests.support.registries import contents, manifest, memory_registry, put
@@ -116,12 +117,20 @@ def test_it_is_one_process_s_and_nothing_else_s(registry, cache, tmp_path):
 
 def test_many_threads_at_once_copy_it_once(registry, cache):
     version, here, reads = put(registry, "one"), cache(), []
-    read = registry.blobs.read
-    registry.blobs.read = lambda digest: (reads.append(digest), read(digest))[1]
-    found = []
+    read, found, all_ask = registry.blobs.read, [], threading.Event()
+
+    def slowly(digest):
+        reads.append(digest)
+        all_ask.wait(60)
+        return read(digest)
+
+    registry.blobs.read = slowly
     threads = [threading.Thread(target=lambda: found.append(fetched(here, version, "one"))) for _ in range(8)]
     for thread in threads:
         thread.start()
+    while here._in_use[version] < len(threads):
+        time.sleep(0.001)  # until all are at it
+    all_ask.set()
     for thread in threads:
         thread.join()
     assert found == [whole("one")] * 8

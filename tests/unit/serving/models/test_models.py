@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import shutil
+import threading
 import weakref
 
 import pytest
@@ -25,8 +26,10 @@ from graftwork.core.errors import (
 from graftwork.registry import naming
 from graftwork.registry.access.roles import principal
 from graftwork.serving.models.proving import logits_of
+from graftwork.serving.models.reading import read_lineage
 
 OTHER = principal("olga", ["admin"], tenant="other")
+LIMIT_S = 60
 VIEWER = principal("vera", ["viewer"])
 SIZE = 22_272
 """Bytes of one of the adapters here; the test that it is fails else."""
@@ -257,6 +260,16 @@ REFUSED = {
     "other content": (lambda _: None, {"content": hexed("content")}, "its card is of another adapter"),
     "a model": (lambda _: None, {"kind": "model"}, "it is a whole model"),
     "stands on what is not there": (lambda _: None, {"on": hexed("on")}, "which the registry does not hold"),
+    "another's fingerprint": (
+        lambda folder: spoil_fingerprint(folder, lambda raw: raw.update(adapter=hexed("another"))),
+        {},
+        "is the fingerprint of another adapter",
+    ),
+    "a fingerprint on another base": (
+        lambda folder: spoil_fingerprint(folder, lambda raw: raw.update(base=hexed("another"))),
+        {},
+        "or of one on another base",
+    ),
     "other tokens": (
         lambda folder: spoil_fingerprint(folder, lambda raw: raw["asked"][0]["ids"].__setitem__(0, 100_000)),
         {},
@@ -362,6 +375,26 @@ def test_one_that_stands_on_another_is_loaded_with_it(run, serving, registry, ad
     run(scenario())
 
 
+def test_what_was_given_up_is_refused_and_not_stood_on(run, serving, registry, adapter_of, load, tmp_path):
+    lower = adapter_of(1)
+    upper = write_lively(tmp_path / "upper", load(dtype="float32"), 2, below=[lower])
+    versions = {"lower": named(registry, "lower", lower), "upper": named(registry, "upper", upper)}
+
+    def give_up(version):
+        with registry.database.writing() as rows:
+            rows.update("version", {"digest": version}, {"collected_us": 5})
+
+    async def scenario():
+        async with serving() as models:
+            give_up(versions["lower"])
+            with pytest.raises(IntegrityError, match=r"the files of version \w+ were given up"):
+                await models.acquire(ROOT, "lower")
+            with pytest.raises(IntegrityError, match="which the registry does not hold"):
+                await models.acquire(ROOT, "upper")
+
+    run(scenario())
+
+
 def test_the_least_recently_used_leaves_and_what_is_held_does_not(run, serving, registry, adapter_of, bank):
     versions = {name: named(registry, name, adapter_of(seed)) for seed, name in enumerate("abc")}
 
@@ -388,30 +421,105 @@ def test_the_least_recently_used_leaves_and_what_is_held_does_not(run, serving, 
 
 
 def test_under_traffic_that_never_ends_one_that_waits_for_too_long_gets_room(run, serving, registry, adapter_of):
-    for seed, name in enumerate("ab"):
-        named(registry, name, adapter_of(seed))
+    busy, _ = (named(registry, name, adapter_of(seed)) for seed, name in enumerate("ab"))
 
     async def scenario():
         async with serving(memory_bytes=HELD, patience_s=0.05) as models:
-            held = [await models.acquire(ROOT, "a")]
+            held, later = [await models.acquire(ROOT, "a")], []
             waits = asyncio.create_task(models.acquire(ROOT, "b"))
-            asked = []
             while not waits.done():
-                asked.append(asyncio.create_task(models.acquire(ROOT, "a")))
-                await asyncio.sleep(0.001)  # requests that come one after another are the matter here
-                held += [task.result() for task in asked if task.done()]
-                asked = [task for task in asked if not task.done()]
-                if len(held) > 1:
+                here = models.memory.state.find(busy)
+                if here and here.is_open:  # the next request comes before the last one ends
+                    held.append(await models.acquire(ROOT, "a"))
                     models.release(held.pop(0))
-                elif models.memory.state.residents[0].is_closed:
+                elif held:
+                    later.append(asyncio.create_task(models.acquire(ROOT, "a")))
                     models.release(held.pop())
+                await asyncio.sleep(0.001)  # traffic is the matter here
             models.release(waits.result())
-            assert len(held) == 0
-            for served in await asyncio.gather(*asked):
-                models.release(served)
+            assert [(await one).version for one in later] == [busy]
             return kinds(models)
 
     assert run(scenario()) == ["loaded", "evicted", "loaded", "evicted", "loaded"]
+
+
+def test_one_that_others_begin_to_wait_for_while_it_comes_answers_first(run, serving, registry, adapter_of, engine):
+    first, second = (named(registry, name, adapter_of(seed)) for seed, name in enumerate("ab"))
+
+    async def scenario():
+        async with serving(memory_bytes=HELD, patience_s=0) as models:
+            engine.pause()
+            waits = [asyncio.create_task(models.acquire(ROOT, "a"))]
+            await until(lambda: models.memory.state.find(first))
+            waits.append(asyncio.create_task(models.acquire(ROOT, "b")))
+            await until(lambda: models.memory.state.residents[0].is_closed)
+            engine.pause(is_paused=False)
+            for wait, version in zip(waits, (first, second), strict=True):
+                served = await wait
+                assert served.version == version
+                models.release(served)
+            return kinds(models)
+
+    assert run(scenario()) == ["loaded", "evicted", "loaded"]
+
+
+def test_what_is_refused_after_the_old_one_left_brings_the_old_one_back(run, serving, registry, adapter_of, copied):
+    first, bad = named(registry, "triage", adapter_of(1)), copied()
+    flipped(bad)
+
+    async def scenario():
+        async with serving() as models:
+            models.release(await models.acquire(ROOT, "triage"))
+            assert await models.unload(ROOT, "triage") == SIZE
+            named(registry, "triage", bad)
+            await models.refresh()
+            assert (await models.acquire(ROOT, "triage")).version == first
+            assert kinds(models) == ["loaded", "evicted", "refused", "loaded"]
+
+    run(scenario())
+
+
+def test_one_who_goes_away_as_it_is_given_holds_nothing(run, serving, registry, adapter_of):
+    named(registry, "triage", adapter_of(1))
+
+    async def scenario():
+        async with serving() as models:
+            waits = asyncio.create_task(models.acquire(ROOT, "triage"))
+            given = models.memory.put
+            models.memory.put = lambda made: (given(made), waits.cancel())  # as it is given, before it is taken
+            with pytest.raises(asyncio.CancelledError):
+                await waits
+            assert [one.holders for one in models.memory.state.residents] == [0]
+
+    run(scenario())
+
+
+def test_nothing_is_read_before_what_made_room_for_it_has_left(
+    run, serving, registry, adapter_of, bank, engine, monkeypatch
+):
+    named(registry, "a", adapter_of(1))
+    second, seen, goes_on = named(registry, "b", adapter_of(2)), [], threading.Event()
+
+    def watched(*given):
+        seen.append(len(bank))
+        return read_lineage(*given)
+
+    async def scenario():
+        async with serving(memory_bytes=HELD) as models:
+            models.release(await models.acquire(ROOT, "a"))
+            monkeypatch.setattr("graftwork.serving.models.loading.read_lineage", watched)
+            engine.between_steps(lambda: goes_on.wait(LIMIT_S))
+            unloading = asyncio.create_task(models.unload(ROOT, "a"))
+            await until(lambda: models.memory.state.residents == ())
+            waits = asyncio.create_task(models.acquire(ROOT, "b"))
+            await until(lambda: models.memory.state.find(second))
+            await asyncio.sleep(0.05)  # time for the wrong order, if it were possible
+            goes_on.set()
+            assert await unloading == SIZE
+            await waits
+
+    run(scenario())
+    assert seen == [0]
 
 
 def test_what_can_never_fit_is_told(run, serving, registry, adapter_of):

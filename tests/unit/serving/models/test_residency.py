@@ -67,7 +67,7 @@ def test_what_was_closed_stays_the_one_that_is_and_opens_when_the_waiter_gives_u
     here = state([resident("c", holders=1), resident("b", holders=1)], [Waiter(version="x", num_bytes=45, since_s=0.0)])
     here = after(here, planned(here, 9.0))
     assert [one.version for one in here.residents if one.is_closed] == ["c"]
-    here = released(acquired(here, "b"), "b")
+    here = replace(here, residents=here.residents[::-1])  # now the other one was acquired less recently
     assert planned(here, 10.0).closed == {"c"}
     here = waited_for(here, "c", 40, since_s=10.0)
     assert planned(given_up(here, "x"), 11.0) == Plan(ready=("c",))
