@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from graftwork.adapters.file_form import TENSORS
 from graftwork.adapters.files import HEADER_LIMIT_BYTES, read_adapter
 from graftwork.adapters.logits import FILE, LIMIT_BYTES, LogitFingerprint, read_fingerprint
-from graftwork.adapters.standing import at_rest
 from graftwork.base.fingerprint import safetensors_header
 from graftwork.core.errors import IntegrityError
 
@@ -55,20 +54,20 @@ def bytes_in(folders: Sequence[Path], base_itemsize: int) -> int:
 
 
 def read_lineage(lineage: Lineage, folders: Sequence[Path], base: Base) -> Read:
-    """The adapters in `folders`, which are those of `lineage`, as they answer and are not trained.
+    """The adapters in `folders`, which are those of `lineage`.
 
     Raises:
         IntegrityError: a folder holds something else than its version says.
         GraftworkError: as `read_adapter`.
     """
-    *below, last = [_adapter(version, folder, base) for version, folder in zip(lineage, folders, strict=True)]
+    adapters = tuple(_adapter(version, folder, base) for version, folder in zip(lineage, folders, strict=True))
     recorded = recorded_in(folders[-1])
     manifest, vocab_size = lineage[-1].manifest, base.halves.vocab_size
     if recorded.adapter != manifest.content or recorded.base != base.fingerprint.digest:
         raise IntegrityError(f"{FILE} is the fingerprint of another adapter, or of one on another base.")
     if any(max(*one.ids, *one.tokens) >= vocab_size for one in recorded.asked):
         raise IntegrityError(f"{FILE} names tokens that the base does not have: it has {vocab_size}.")
-    return Read(adapters=(*map(at_rest, below), last), recorded=recorded)
+    return Read(adapters=adapters, recorded=recorded)
 
 
 def recorded_in(folder: Path) -> LogitFingerprint:

@@ -78,6 +78,26 @@ def test_the_base_has_its_own_name_and_needs_no_memory(run, serving, bank):
     assert (report.resident, report.used_bytes) == (0, 0)
 
 
+def test_proofs_share_no_keys_and_values_with_anybody(run, serving, registry, adapter_of, engine, monkeypatch):
+    """Else the ones of an earlier load would be proved, and those of a refused one found by later requests."""
+    named(registry, "triage", adapter_of(1))
+    asks, submit = [], engine.submit
+    monkeypatch.setattr(engine, "submit", lambda ask, told: (asks.append(ask), submit(ask, told)))
+
+    async def scenario():
+        async with serving() as models:
+            for _ in range(2):
+                models.release(await models.acquire(ROOT, "triage"))
+                await models.unload(ROOT, "triage")
+            return {one.content for one in await models.listed(ROOT)}
+
+    known = run(scenario())
+    contents = [ask.served.content for ask in asks]
+    assert len(contents) == len(set(contents)) == 12  # four of the base once, four of the adapter twice
+    assert known.isdisjoint(contents)
+    assert all(ask.is_urgent and ask.keeps_logits and ask.sampling.max_new_tokens == 1 for ask in asks)
+
+
 def test_stages_and_beginnings_of_digests_are_names_too(run, serving, registry, adapter_of):
     first = named(registry, "triage", adapter_of(1))
     second = put_folder(registry, adapter_of(2))

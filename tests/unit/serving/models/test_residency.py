@@ -86,6 +86,11 @@ def test_what_an_operator_unloads_leaves_when_no_request_holds_it_and_may_come_a
     assert planned(given_up(released(here, "c"), "c")) == Plan(evict=("c",))
 
 
+def test_what_is_pinned_is_never_closed_for_another():
+    here = state([resident("c", holders=1, is_pinned=True), resident("b", holders=1)], [waiter("a")])
+    assert planned(here, 100.0) == Plan(closed=frozenset("b"))
+
+
 def test_two_versions_of_one_name_are_two_residents():
     here = after(state([], [waiter("c"), waiter("b")]), planned(state([], [waiter("c"), waiter("b")])))
     assert [one.version for one in here.residents] == ["c", "b"]
