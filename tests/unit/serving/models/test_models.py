@@ -490,7 +490,7 @@ def test_what_is_refused_after_the_old_one_left_brings_the_old_one_back(run, ser
     async def scenario():
         async with serving() as models:
             models.release(await models.acquire(ROOT, "triage"))
-            assert await models.unload(ROOT, "triage") == SIZE
+            assert await models.unload(ROOT, "triage") == HELD
             named(registry, "triage", bad)
             await models.refresh()
             assert (await models.acquire(ROOT, "triage")).version == first
@@ -535,7 +535,7 @@ def test_nothing_is_read_before_what_made_room_for_it_has_left(
             await until(lambda: models.memory.state.find(second))
             await asyncio.sleep(0.05)  # time for the wrong order, if it were possible
             goes_on.set()
-            assert await unloading == SIZE
+            assert await unloading == HELD
             await waits
 
     run(scenario())
