@@ -37,6 +37,26 @@ class Stretch:
     hidden: Mapping[str, int]
 
 
+class Places:
+    """Where the keys and values of tokens go."""
+
+    def __init__(self, stretches: Sequence[Stretch], device: torch.device) -> None:
+        rows: list[int] = []
+        pages: list[int] = []
+        places: list[int] = []
+        for one in stretches:
+            rows += range(one.row, one.row + one.end - one.start)
+            for known, more in zip((pages, places), places_of(one.pages, one.start, one.end), strict=True):
+                known += more
+        self._rows = torch.tensor(rows, dtype=torch.int64, device=device)
+        self._at = torch.tensor(pages, device=device), torch.tensor(places, device=device)
+
+    def put(self, cache: Cache, name: str, key_NKD: Tensor, value_NKE: Tensor) -> None:
+        """Keep what the module `name` made of a step's tokens."""
+        if len(self._rows):
+            cache.put(name, self._at, key_NKD[self._rows], value_NKE[self._rows])
+
+
 class StepAttention:
     """What `Route.elsewhere` is in one step.
 
@@ -49,16 +69,9 @@ class StepAttention:
         self, cache: Cache, singles: Sequence[Stretch], pieces: Sequence[Stretch], device: torch.device
     ) -> None:
         self._cache, self._singles, self._pieces = cache, singles, pieces
-        rows: list[int] = []
-        pages: list[int] = []
-        places: list[int] = []
-        for one in (*singles, *pieces):
-            rows += range(one.row, one.row + one.end - one.start)
-            for known, more in zip((pages, places), places_of(one.pages, one.start, one.end), strict=True):
-                known += more
-        self._rows = torch.tensor(rows, dtype=torch.int64, device=device)
-        self._at = torch.tensor(pages, device=device), torch.tensor(places, device=device)
-        self._pages = {one.pages: torch.tensor(one.pages, device=device) for one in (*singles, *pieces)}
+        self._of_pieces, self._device = Places(pieces, device), device
+        self._both: Places | None = None
+        self._pages: dict[tuple[int, ...], Tensor] = {}
         most = max((len(one.pages) for one in singles), default=0)
         self._pages_NM = torch.tensor([[*one.pages, *[0] * (most - len(one.pages))] for one in singles])
         self._ends_N = torch.tensor([one.end for one in singles])
@@ -68,25 +81,32 @@ class StepAttention:
     def attend(self, name: str, call: Attention) -> Answer:
         """Keep the keys and values of the step, and look at all that each request may see."""
         key_NKD, value_NKE = (tensor[0].transpose(0, 1) for tensor in (call.key_BKSD, call.value_BKSD))
-        num_tokens = len(key_NKD)
-        if len(self._rows) < num_tokens:
-            key_NKD, value_NKE = key_NKD[self._rows], value_NKE[self._rows]
-        self._cache.put(name, self._at, key_NKD, value_NKE)
-        output = call.query_BHTD.new_zeros(1, num_tokens, call.query_BHTD.shape[1], value_NKE.shape[-1])
-        asked = understood(call)
+        output = call.query_BHTD.new_zeros(1, len(key_NKD), call.query_BHTD.shape[1], value_NKE.shape[-1])
+        if name not in self._cache.asked:
+            self._cache.asked[name] = understood(call)
+        asked = self._cache.asked[name]
         if asked and takes(output.device, output.dtype):
+            self._of_pieces.put(self._cache, name, key_NKD, value_NKE)
             self._compiled(name, call, asked, output)
         else:
+            self._of_all().put(self._cache, name, key_NKD, value_NKE)
             for one in self._singles:
                 self._plain(name, call, one, output)
         for one in self._pieces:
             self._plain(name, call, one, output)
         return output, None
 
+    def _of_all(self) -> Places:
+        if self._both is None:
+            self._both = Places((*self._singles, *self._pieces), self._device)
+        return self._both
+
     def _plain(self, name: str, call: Attention, one: Stretch, output_1NHE: Tensor) -> None:
         """As the base computes it, for one request alone."""
         start = one.hidden.get(name, 0)
         rows = slice(one.row, one.row + one.end - one.start)
+        if one.pages not in self._pages:
+            self._pages[one.pages] = torch.tensor(one.pages, device=self._device)
         keys, values = self._cache.of(name, self._pages[one.pages], start, one.end)
         mask = self._mask(one.start - start, one.end - start, call)
         query = call.query_BHTD[:, :, rows]
@@ -117,11 +137,13 @@ class StepAttention:
 
         num_rows, heads = len(self._singles), call.query_BHTD.shape[1]
         keys, values = self._cache.keys[name], self._cache.values[name]
-        query_NHD = call.query_BHTD[0, :, :num_rows].transpose(0, 1).contiguous()
-        starts_N, scale = self._starts_N(name, asked.window), torch.tensor(asked.scale, dtype=torch.float32)
-        tensors = query_NHD, output_1NHE, keys, values, self._pages_NM, self._ends_N, starts_N, scale
+        new = (call.query_BHTD, call.key_BKSD, call.value_BKSD)
+        query_NHD, key_NKD, value_NKE = (tensor[0, :, :num_rows].transpose(0, 1).contiguous() for tensor in new)
+        starts_N, scale = self._starts_N(name, asked.window), self._cache.scale(name)
+        tensors = query_NHD, output_1NHE, key_NKD, value_NKE, keys, values
+        tables = self._pages_NM, self._ends_N, starts_N, scale
         sizes = num_rows, heads, keys.shape[1], keys.shape[3], values.shape[3], len(keys), self._pages_NM.shape[1]
-        on_all_threads(rows[output_1NHE.dtype], *(tensor.data_ptr() for tensor in tensors), *sizes)
+        on_all_threads(rows[output_1NHE.dtype], *(tensor.data_ptr() for tensor in (*tensors, *tables)), *sizes)
 
     def _starts_N(self, name: str, window: int | None) -> Tensor:
         """The first place that each single token sees."""

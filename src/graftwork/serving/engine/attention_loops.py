@@ -1,4 +1,4 @@
-"""Loops that numba compiles: one query a row over the keys and values in its own pages.
+"""Loops that numba compiles: one token a row, whose key and value are kept, over the keys and values in its own pages.
 
 Scores, softmax and sums are float32. A row's result does not depend on other rows, nor on how many threads share them:
 not in one bit.
@@ -88,26 +88,32 @@ def _head(query_GD: Any, keys_PKTD: Any, values_PKTE: Any, output_GE: Any, pages
 one_head = njit(**COMPILED)(_head)
 
 
+def _kept(new_D: Any, kept_PKTD: Any, page: Any, head: Any, place: Any) -> None:
+    for d in range(new_D.shape[0]):
+        kept_PKTD[page, head, place, d] = new_D[d]
+
+
+kept = njit(**COMPILED)(_kept)
+
+
 def _rows(told: Any, kind: Any) -> None:
-    rows, heads, kv_heads, size, size_out, pages, most = (
-        told[8],
-        told[9],
-        told[10],
-        told[11],
-        told[12],
-        told[13],
-        told[14],
-    )
-    groups = heads // kv_heads
+    rows, groups, kv_heads, size, size_out = told[10], told[11] // told[12], told[12], told[13], told[14]
+    pages, most = told[15], told[16]
     query_NKGD = carray(at(told[0], kind), (rows, kv_heads, groups, size))
     output_NKGE = carray(at(told[1], kind), (rows, kv_heads, groups, size_out))
-    keys_PKTD = carray(at(told[2], kind), (pages, kv_heads, PAGE_TOKENS, size))
-    values_PKTE = carray(at(told[3], kind), (pages, kv_heads, PAGE_TOKENS, size_out))
-    pages_NM, ends_N = carray(at(told[4], INTEGER), (rows, most)), carray(at(told[5], INTEGER), (rows,))
-    starts_N, scale = carray(at(told[6], INTEGER), (rows,)), carray(at(told[7], FLOAT32), (1,))[0]
+    key_NKD = carray(at(told[2], kind), (rows, kv_heads, size))
+    value_NKE = carray(at(told[3], kind), (rows, kv_heads, size_out))
+    keys_PKTD = carray(at(told[4], kind), (pages, kv_heads, PAGE_TOKENS, size))
+    values_PKTE = carray(at(told[5], kind), (pages, kv_heads, PAGE_TOKENS, size_out))
+    pages_NM, ends_N = carray(at(told[6], INTEGER), (rows, most)), carray(at(told[7], INTEGER), (rows,))
+    starts_N, scale = carray(at(told[8], INTEGER), (rows,)), carray(at(told[9], FLOAT32), (1,))[0]
     first, end = share(rows * kv_heads)
     for one in range(first, end):
         n, k = one // kv_heads, one % kv_heads
+        last = ends_N[n] - 1
+        page, place = pages_NM[n, last // PAGE_TOKENS], last % PAGE_TOKENS
+        kept(key_NKD[n, k], keys_PKTD, page, k, place)
+        kept(value_NKE[n, k], values_PKTE, page, k, place)
         seen = (k, starts_N[n], ends_N[n])
         one_head(query_NKGD[n, k], keys_PKTD, values_PKTE, output_NKGE[n, k], pages_NM[n], seen, scale)
 
@@ -124,5 +130,6 @@ def _rows_float32(told: Any) -> None:
 
 
 rows = {torch.bfloat16: _rows_bfloat16, torch.float32: _rows_float32}
-"""Told the addresses of query_NHD, output_NHE, keys_PKTD, values_PKTE, pages_NM, ends_N, starts_N (a row sees the keys
-from its start to its end) and of the scale; N, H, K, D, E, P, M."""
+"""Told the addresses of query_NHD, output_NHE, key_NKD and value_NKE, which are kept in the row's last place,
+keys_PKTD, values_PKTE, pages_NM, ends_N, starts_N (a row sees the keys from its start to its end) and of the scale; N,
+H, K, D, E, P, M."""

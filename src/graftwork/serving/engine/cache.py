@@ -19,6 +19,7 @@ from graftwork.serving.engine.pages import PAGE_TOKENS
 
 if TYPE_CHECKING:
     from graftwork.adapters.bank import AdapterBank
+    from graftwork.adapters.sites.records import Asked
     from graftwork.adapters.sites.watched import Answer, Attention
 
 
@@ -37,10 +38,13 @@ class Cache:
     Attributes:
         keys: keys_PKTD by module.
         values: values_PKTE by module.
+        asked: what is known of the attention of each module that was seen; None of one that is the base's own affair.
     """
 
     def __init__(self, layers: Mapping[str, Layer], num_pages: int, dtype: torch.dtype, device: torch.device) -> None:
         self.num_pages = num_pages
+        self.asked: dict[str, Asked | None] = {}
+        self._scales: dict[str, Tensor] = {}
 
         def made(heads: int, size: int) -> Tensor:
             return torch.zeros(num_pages, heads, PAGE_TOKENS, size, dtype=dtype, device=device)
@@ -56,6 +60,14 @@ class Cache:
         """
         self.keys[name][at[0], :, at[1]] = key_NKD
         self.values[name][at[0], :, at[1]] = value_NKE
+
+    def scale(self, name: str) -> Tensor:
+        """What scores of a module are multiplied by, as one number in float32."""
+        asked = self.asked[name]
+        assert asked is not None
+        if name not in self._scales:
+            self._scales[name] = torch.tensor(asked.scale, dtype=torch.float32)
+        return self._scales[name]
 
     def put_front(self, left: Mapping[str, tuple[Tensor, Tensor]], pages: Sequence[int], first: int, end: int) -> None:
         """Keep what lies in front of a request, from place `first` on: it ends at place `end` in every module."""
