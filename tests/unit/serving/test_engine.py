@@ -73,6 +73,9 @@ def test_what_can_never_be_answered_is_refused_with_all_that_is_wrong(engine):
         (ask([]), "at least one token"),
         (ask([1], max_new_tokens=0), "1 or more"),
         (ask([1] * 500, max_new_tokens=50), "this base reads"),
+        (ask([1, 10**6]), "tokens from 0 to"),
+        (ask([1, -1]), "tokens from 0 to"),
+        (ask([1], logit_bias={10**6: 1.0}), "logit_bias"),
     ]:
         with pytest.raises(SpecError, match=words):
             engine.submit(asked, Answer())
@@ -151,6 +154,14 @@ def test_work_between_steps_that_fails_is_told_to_whoever_asked(engine):
     with pytest.raises(ZeroDivisionError):
         engine.between_steps(lambda: 1 // 0).result(10)
     assert answered(engine, ask([1])).last.finish == "length"
+
+
+def test_a_request_whose_token_cannot_be_chosen_fails_alone(engine):
+    beside = submitted(engine, ask([1], max_new_tokens=100))
+    broken = answered(engine, ask([2], temperature="hot"))
+    assert broken.last.finish == "failed"
+    assert beside.wait().last.finish == "length"
+    assert engine.is_alive
 
 
 def test_a_listener_that_fails_harms_nobody(engine):

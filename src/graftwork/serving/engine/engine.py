@@ -26,7 +26,7 @@ from graftwork.base.packed import packed
 from graftwork.base.quick import quick
 from graftwork.core.errors import CapacityError, ConflictError, GraftworkError, OverloadedError, WorkError
 from graftwork.serving.asked import Ask, EngineReport, Finish, Update
-from graftwork.serving.engine.admission import refuse_impossible
+from graftwork.serving.engine.admission import Room, refuse_impossible
 from graftwork.serving.engine.cache import Cache, bytes_per_page, layers_of
 from graftwork.serving.engine.fair import READ_COST, SAID_COST
 from graftwork.serving.engine.inbox import Inbox, Joins, Leaves, Works
@@ -100,6 +100,11 @@ class BatchEngine:
         self.multiple = steady_multiple(bank)
         self._cache = Cache(layers, num_pages, dtype, bank.host.device)
         self._voices, self._inbox, self._counts = Voices(bank), Inbox(), Counts()
+        self._room = Room(
+            vocab_size=bank.base.model.get_input_embeddings().num_embeddings,
+            context_tokens=bank.host.facts.context_tokens,
+            cache_tokens=num_pages * PAGE_TOKENS,
+        )
         self._state, self._live = begun(num_pages), dict[str, Live]()
         self._number, self._is_draining = 0, False
         self._thread = Thread(target=self._run, name="graftwork engine", daemon=True)
@@ -108,7 +113,7 @@ class BatchEngine:
     def submit(self, ask: Ask, told: Callable[[Update], None]) -> None:
         """See `Engine`."""
         num_in_front = self._voices.num_in_front(ask.served.row)
-        refuse_impossible(ask, num_in_front, self.bank.host.facts.context_tokens, self._cache.num_pages * PAGE_TOKENS)
+        refuse_impossible(ask, num_in_front, self._room)
         if self._is_draining:
             raise OverloadedError("the server is shutting down and takes no more requests.", retry_after_s=5)
         num_waiting = len(self._state.waiting) + self._inbox.num_joining()
@@ -262,8 +267,15 @@ class BatchEngine:
         for id_, logits_V, is_whole in zip(wanted, logits_RV, is_whole_R, strict=True):
             if not is_whole:
                 self._end(id_, "failed", "the adapter's logits are not finite.")
-            elif finish := self._live[id_].say(logits_V):
-                self._end(id_, finish, is_told=True)
+            elif finish := self._say(id_, logits_V):
+                self._end(id_, finish, is_told=finish != "failed")
+
+    def _say(self, id_: str, logits_V: Tensor) -> Finish | None:
+        try:
+            return self._live[id_].say(logits_V)
+        except Exception:  # noqa: BLE001  this request ends with it, the others go on
+            LOG.exception("no token can be chosen for request %s", id_)
+            return "failed"
 
     def _end(self, id_: str, finish: Finish, reason: str = "", *, is_told: bool = False) -> None:
         live = self._live.pop(id_, None)
