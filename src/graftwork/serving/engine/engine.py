@@ -101,7 +101,7 @@ class BatchEngine:
         self._cache = Cache(layers, num_pages, dtype, bank.host.device)
         self._voices, self._inbox, self._counts = Voices(bank), Inbox(), Counts()
         self._room = Room(
-            vocab_size=bank.base.model.get_input_embeddings().num_embeddings,
+            vocab_size=int(bank.base.model.config.get_text_config().vocab_size),
             context_tokens=bank.host.facts.context_tokens,
             cache_tokens=num_pages * PAGE_TOKENS,
         )
@@ -273,7 +273,7 @@ class BatchEngine:
     def _say(self, id_: str, logits_V: Tensor) -> Finish | None:
         try:
             return self._live[id_].say(logits_V)
-        except Exception:  # noqa: BLE001  this request ends with it, the others go on
+        except Exception:  # this request ends with it, the others go on
             LOG.exception("no token can be chosen for request %s", id_)
             return "failed"
 
