@@ -13,11 +13,12 @@ from graftwork.serving.guard.door import GuardDoor
 from graftwork.serving.guard.guard import Guard
 from graftwork.serving.guard.spec import GuardSpec
 from graftwork.serving.operations.journal import Journal
-from graftwork.serving.operations.limits import RateLimits, RatesSpec
-from graftwork.serving.operations.logs import AnswerLog, AnswerLogSpec
+from graftwork.serving.operations.limits import RateLimits
+from graftwork.serving.operations.logs import AnswerLog
 from graftwork.serving.operations.metrics import Metrics
 from graftwork.serving.operations.receipts import Notary
 from graftwork.serving.operations.recorder import Recorder
+from graftwork.serving.operations.spec import LogsSpec, RatesSpec
 from graftwork.serving.operations.writing import ReceiptWriter
 
 
@@ -41,7 +42,7 @@ def operated(bank, folder, models=None, *, policy=None, rates=None, contents="of
     journal = Journal(folder)
     notary = Notary(base_note(bank), engine_note(bank, engine), a_key())
     writer = ReceiptWriter(notary, journal, lambda outcome, _: metrics.receipt(outcome))
-    answers = AnswerLog(log, parse(AnswerLogSpec, {"contents": contents}))
+    answers = AnswerLog(log, parse(LogsSpec, {"contents": contents}))
     recorder = Recorder(metrics, log=answers, receipts=writer, guard=guard)
     parts = {
         "guard": GuardDoor(guard, recorder.guarded),

@@ -169,7 +169,8 @@ def served(bank, models=None, *, engine=None, spec=None, send_buffer=None, **par
     try:
         yield Server(address_of(listener), whole, engine, keys, server, thread)
     finally:
-        engine.pause(False)
+        if isinstance(engine, SoloEngine):
+            engine.pause(False)
         if thread.is_alive():
             server.leave()
         thread.join(30)

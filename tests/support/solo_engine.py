@@ -52,6 +52,11 @@ class SoloEngine:
                 self._changed.notify_all()
         return future
 
+    @property
+    def is_alive(self):
+        """Whether it still answers."""
+        return self._thread.is_alive() and not self._is_closed
+
     def report(self):
         """How it stands."""
         total = self.bank.base.facts.context_tokens or 0

@@ -20,6 +20,8 @@ NEEDED = {
     "sqlalchemy": "sqlalchemy",
     "alembic": "alembic",
     "argon2": "argon2-cffi",
+    "prometheus_client": "prometheus-client",
+    "structlog": "structlog",
 }
 
 
@@ -49,11 +51,12 @@ def serve(
         hint = "Install them: pip install 'graftwork[serve]'"
         raise SpecError([Problem("graftwork serve", None, f"the packages {', '.join(missing)}", hint)])
     if registry is not None and adapter:
-        hint = "Put the adapter's run into the registry: graftwork registry add"
+        hint = "Put its run into the registry (graftwork registry add), or unset GRAFTWORK_REGISTRY."
         raise SpecError([Problem("--adapter", adapter, "no --registry beside it", hint)])
     from graftwork.pipeline import service
+    from graftwork.pipeline.serve_settings import read_settings
 
-    spec = _spec(settings, {"base": base, "host": host, "port": port})
+    spec = read_settings(settings, {"base": base, "host": host, "port": port})
 
     def began(told: "Began") -> None:
         _say(told, as_json=json)
@@ -64,19 +67,17 @@ def serve(
         service.serve_folders(spec, adapter or [], began)
 
 
-def _spec(settings: Path | None, over: dict[str, Any]) -> Any:
-    from graftwork.core.recipe import read_recipe
-    from graftwork.core.spec import parse
-    from graftwork.serving.spec import ServeSpec
-
-    raw = read_recipe(settings) if settings else {}
-    return parse(ServeSpec, {**raw, **{name: value for name, value in over.items() if value is not None}})
-
-
 def _say(told: "Began", *, as_json: bool) -> None:
     lines = [f"Serving at {told.address}/v1: {', '.join(told.names)}"]
     if told.key:
         lines.append(f"API key, for this run alone: {told.key}")
+    if kept := told.receipts:
+        made = ", made now" if kept.is_new_key else ""
+        lines.append(
+            f"Receipts: {kept.folder}, signed by key {kept.key_id[:12]}{made}; to check them: {kept.public_key}"
+        )
+        lines += [kept.repaired] if kept.repaired else []
+    lines += told.notes
     lines.append("Ctrl-C ends it once the answers under way have come to their end.")
 
     def view(console: Any) -> None:

@@ -10,23 +10,36 @@ from typing import Self
 import torch
 
 from graftwork.adapters.bank import AdapterBank, Row
+from graftwork.adapters.logits import FILE, LogitFingerprint
+from graftwork.adapters.probing import dtype_name
 from graftwork.adapters.standing import adapter_folder, standing
 from graftwork.core.digests import digest
 from graftwork.core.errors import ConflictError, IntegrityError, NotFoundError, Problem, SpecError, did_you_mean
 from graftwork.registry.access.roles import Principal
 from graftwork.registry.stages import refuse_bad_name
 from graftwork.serving.asked import Served
+from graftwork.serving.interface import Engine
 from graftwork.serving.models.listing import Listed
+from graftwork.serving.models.proving import Prover
+from graftwork.serving.models.reading import recorded_in, refuse_other
 
 PROBE = "The quick brown fox jumps over the lazy dog. \u4f60\u597d\uff0c\u4e16\u754c\u3002"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalModel:
-    """An adapter from a folder."""
+    """An adapter from a folder.
+
+    Attributes:
+        unproved: why nobody can tell whether it acts as it did in training; empty when it was proved.
+        recorded: fingerprint of its logits, if its folder has one.
+    """
 
     row: Row
     content: str
+    num_bytes: int = 0
+    unproved: str = ""
+    recorded: LogitFingerprint | None = None
 
 
 class LocalModels:
@@ -53,7 +66,7 @@ class LocalModels:
         own = self._models if who.tenant == self._tenant else {}
         return [
             self._listed(self._base_name, self._bank.host.fingerprint.weights),
-            *(self._listed(name, model.content) for name, model in own.items()),
+            *(self._listed(name, model.content, model.unproved) for name, model in own.items()),
         ]
 
     async def load(self, who: Principal, name: str) -> None:
@@ -88,7 +101,7 @@ class LocalModels:
     async def __aexit__(self, *exception: object) -> None:
         """Nothing is held."""
 
-    def _listed(self, name: str, content: str) -> Listed:
+    def _listed(self, name: str, content: str, unproved: str = "") -> Listed:
         return Listed(
             name=name,
             version=None,
@@ -101,6 +114,7 @@ class LocalModels:
             is_pinned=True,
             answered_by=None,
             refused="",
+            unproved=unproved,
         )
 
 
@@ -151,7 +165,33 @@ def _local_model(bank: AdapterBank, name: str, folder: Path) -> LocalModel:
         )
     told = [one.card.digest if one.card else None for one in standing(folder)]
     contents = [one or bank[handle].digest() for one, handle in zip(told, handles, strict=True)]
-    return LocalModel(row=handles, content=contents[0] if len(contents) == 1 else digest(contents))
+    content = contents[0] if len(contents) == 1 else digest(contents)
+    num_bytes = sum(bank[handle].num_bytes for handle in handles)
+    if not (adapter_folder(folder) / FILE).exists():
+        why = f"its folder has no {FILE}"
+        return LocalModel(row=handles, content=content, num_bytes=num_bytes, unproved=why)
+    recorded = recorded_in(adapter_folder(folder))
+    refuse_other(recorded, contents[-1], bank.base)
+    return LocalModel(row=handles, content=content, num_bytes=num_bytes, recorded=recorded)
+
+
+async def refuse_unproved(engine: Engine, bank: AdapterBank, models: Mapping[str, LocalModel]) -> None:
+    """Hold the logits of all that have a fingerprint against it, through the engine, as those of a registry are.
+
+    Raises:
+        IntegrityError: some of them act otherwise than when they were trained, or not at all.
+    """
+    base = Served(name="", version=None, content=bank.host.fingerprint.weights, row=None)
+    prover = Prover(engine, base, dtype=dtype_name(bank.base))
+    wrong = []
+    for name, model in models.items():
+        if model.recorded is not None:
+            served = Served(name=name, version=None, content=model.content, row=model.row)
+            verdict = await prover.verdict(served, model.recorded)
+            if not verdict.is_proved:
+                wrong.append(f"the adapter {name!r} is refused: {verdict.reason}")
+    if wrong:
+        raise IntegrityError("\n".join(wrong))
 
 
 def _acts(bank: AdapterBank, row: Row) -> bool:

@@ -51,12 +51,12 @@ def replayed_here(
     if receipt.tenant != who.tenant:
         raise NotFoundError(f"no receipt {receipt.request}.")
     ref = base or _base_of(registry, who, receipt)
-    spec = parse(ServeSpec, {"base": ref, "threads": receipt.engine.threads})
+    spec = parse(ServeSpec, {"base": ref, "engine": {"threads": receipt.engine.threads}})
     if receipt.engine.dtype not in DTYPES:
         raise SpecError([Problem("engine.dtype", receipt.engine.dtype, f"one of {', '.join(DTYPES)}")])
     torch.set_num_threads(receipt.engine.threads)
     bank = AdapterBank(load_base(ref, dtype=cast(DtypeName, receipt.engine.dtype)))
-    engine = service.MAKE_ENGINE(bank, spec)
+    engine = service.batch_engine(bank, spec.engine)
     policy = read_guard(guard) if guard else None
     try:
         parts = Parts(

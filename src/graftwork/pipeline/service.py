@@ -1,42 +1,50 @@
-"""A server put together: base, bank, engine, models, keys, and the HTTP side over them."""
+"""A server put together: base, bank, engine, models, what watches it, keys, and the HTTP side over them."""
 
 from __future__ import annotations
 
+import asyncio
 import getpass
-import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
+from socket import socket
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.base.load import load_base
-from graftwork.pipeline.local_models import LocalModels, local_models, named_folders
+from graftwork.pipeline.local_models import LocalModel, LocalModels, local_models, named_folders, refuse_unproved
+from graftwork.pipeline.operating import Kept, ModelEvents, Ready, Stands, made_ready, watched
+from graftwork.pipeline.replaying import base_note, engine_note
+from graftwork.pipeline.serve_settings import refuse_unused
 from graftwork.registry.access.keys import new_key
 from graftwork.registry.access.roles import DEFAULT_TENANT, MAY, principal
 from graftwork.registry.blobs.memory import MemoryBlobs
 from graftwork.registry.databases.memory import MemoryDatabase
+from graftwork.registry.naming import names
 from graftwork.registry.place import opened
 from graftwork.registry.state import Registry
-from graftwork.serving.guard.door import GuardDoor
-from graftwork.serving.guard.guard import read_guard
+from graftwork.serving.engine.engine import BatchEngine, EngineLimits
+from graftwork.serving.http.draining import Service
 from graftwork.serving.http.parts import Parts, Speech
-from graftwork.serving.http.seams import NoGuard, NoLimits, NoWatcher, ServedModels
+from graftwork.serving.http.seams import ServedModels
 from graftwork.serving.http.server import bound, serve
 from graftwork.serving.http.text.characters import TokenTexts
-from graftwork.serving.interface import Engine
 from graftwork.serving.models.models import RegistryModels
-from graftwork.serving.models.spec import ModelsSpec
-from graftwork.serving.spec import ServeSpec
+from graftwork.serving.operations.lines import Lines
+from graftwork.serving.operations.logs import AnswerLog, logging_as
+from graftwork.serving.operations.metrics import ModelsStand
+from graftwork.serving.operations.receipts import Notary
+from graftwork.serving.spec import EngineSpec, ServeSpec
 
-MakeEngine = Callable[[AdapterBank, ServeSpec], Engine]
+UNSTEADY = (
+    "Here this base's layers give a row other last bits beside other rows, however rows are filled up: the last bits "
+    "of an answer may depend on what else is under way, and a replay may depart from its receipt."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,61 +54,94 @@ class Began:
     Attributes:
         names: that can be asked for.
         key: made for this run alone, where there is no registry with keys.
+        receipts: where they are kept; None where none are.
+        notes: what else whoever starts it should know, in words.
     """
 
     address: str
     names: tuple[str, ...]
     key: str | None
+    receipts: Kept | None
+    notes: tuple[str, ...]
 
 
-def batch_engine(bank: AdapterBank, spec: ServeSpec) -> Engine:
-    """The engine that answers many at once."""
-    module = import_module("graftwork.serving.engine.engine")
-    memory = {} if spec.kv_memory is None else {"cache_bytes": spec.kv_memory}
-    engine: Engine = module.BatchEngine(bank, module.EngineLimits(threads=spec.threads, **memory))
-    return engine
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """A server that is being put together.
 
+    Attributes:
+        stack: closes what is open, the last first.
+    """
 
-MAKE_ENGINE: MakeEngine = batch_engine
+    spec: ServeSpec
+    stack: ExitStack
+    listener: socket
+    log: AnswerLog
+    lines: Lines
+    ready: Ready
+    service: Service = field(default_factory=Service)
 
 
 def serve_registry(spec: ServeSpec, place: Path, began: Callable[[Began], None]) -> None:
     """Serve the names of a registry until the process is asked to end.
 
     Raises:
-        GraftworkError: the registry, the base or the address is not to be had.
+        GraftworkError: the registry, the base, a folder or the address is not to be had.
     """
-    with ExitStack() as stack:
-        listener = stack.enter_context(closing(bound(spec.host, spec.port)))
+    cache = spec.models.cache
+    beside = Path(cache) if cache else place.resolve()
+    with _opening(spec, beside.with_name(f"{beside.name}-receipts")) as opening:
         registry = opened(place)
-        stack.callback(registry.database.close)
-        cache = Path(spec.cache or stack.enter_context(TemporaryDirectory(prefix="graftwork-serve-")))
-        bank = _bank(spec)
-        engine = MAKE_ENGINE(bank, spec)
-        memory = {} if spec.adapter_memory is None else {"memory_bytes": spec.adapter_memory}
-        name = base_name(spec.base)
-        models = RegistryModels(registry, engine, bank, cache=cache, name=name, spec=ModelsSpec(**memory))
-        parts = _parts(spec, bank, engine, models, registry)
-        told = Began(address=address_of(listener), names=(name, *_names_in(registry)), key=None)
-        serve(parts, listener, lambda: began(told))
+        opening.stack.callback(registry.database.close)
+        folder = Path(cache or opening.stack.enter_context(TemporaryDirectory(prefix="graftwork-serve-")))
+        bank, engine = _answering(opening)
+        events, name = ModelEvents(opening.log), base_name(spec.base)
+        models = RegistryModels(registry, engine, bank, cache=folder, name=name, spec=spec.models, told=events.told)
+
+        def stand() -> ModelsStand:
+            report = models.report()
+            where = {"memory": report.used_bytes, "disk": report.disk_bytes}
+            return ModelsStand(resident_bytes=where, events=dict(events.counts))
+
+        parts = _parts(opening, bank, engine, models, registry, stand)
+        _serve(opening, parts, began, names=(name, *_names_in(registry)), notes=steadiness(engine.multiple))
 
 
 def serve_folders(spec: ServeSpec, adapters: Sequence[str], began: Callable[[Began], None]) -> None:
     """Serve the base and adapters from folders, with a key made on the spot, until the process is asked to end.
 
     Raises:
-        GraftworkError: an adapter, the base or the address is not to be had.
+        GraftworkError: an adapter, the base, a folder or the address is not to be had, or a setting changes nothing.
     """
+    refuse_unused(spec)
     name = base_name(spec.base)
     folders = named_folders(adapters, name)
-    with closing(bound(spec.host, spec.port)) as listener:
-        bank = _bank(spec)
-        loaded = local_models(bank, folders)
+    with _opening(spec, None) as opening:
+        loaded: dict[str, LocalModel] = {}
+        bank, engine = _answering(opening, lambda bank: loaded.update(local_models(bank, folders)))
+        asyncio.run(refuse_unproved(engine, bank, loaded))
         models = LocalModels(bank, name, loaded, tenant=DEFAULT_TENANT, made_us=int(time.time() * 1e6))
         registry, key = passing_registry()
-        parts = _parts(spec, bank, MAKE_ENGINE(bank, spec), models, registry)
-        told = Began(address=address_of(listener), names=(name, *loaded), key=key)
-        serve(parts, listener, lambda: began(told))
+        sizes = {"memory": sum(model.num_bytes for model in loaded.values())}
+        parts = _parts(opening, bank, engine, models, registry, lambda: ModelsStand(resident_bytes=sizes))
+        notes = [
+            f"{name} is not proved to act as in training: {one.unproved}."
+            for name, one in loaded.items()
+            if one.unproved
+        ]
+        _serve(opening, parts, began, names=(name, *loaded), key=key, notes=(*notes, *steadiness(engine.multiple)))
+
+
+def batch_engine(bank: AdapterBank, spec: EngineSpec) -> BatchEngine:
+    """The engine that answers many at once, within the limits that are asked for."""
+    limits = EngineLimits(
+        cache_bytes=spec.kv_memory,
+        max_running=spec.max_running,
+        max_waiting=spec.max_waiting,
+        read_tokens=spec.read_tokens,
+        threads=spec.threads,
+    )
+    return BatchEngine(bank, limits)
 
 
 def passing_registry() -> tuple[Registry, str]:
@@ -119,7 +160,7 @@ def base_name(ref: str) -> str:
     return ref.removeprefix("bundled:").rstrip("/").rpartition("/")[2].partition("@")[0] or ref
 
 
-def address_of(listener: Any) -> str:
+def address_of(listener: socket) -> str:
     """Where a socket listens, as a URL."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -137,30 +178,85 @@ def speech_of(bank: AdapterBank) -> Speech:
     )
 
 
-def _bank(spec: ServeSpec) -> AdapterBank:
-    logging.getLogger("graftwork.serving").setLevel(spec.logs.level.upper())
-    if spec.threads is not None:
-        torch.set_num_threads(spec.threads)
-    return AdapterBank(load_base(spec.base, dtype=spec.dtype))
+def steadiness(multiple: int | None) -> tuple[str, ...]:
+    """What whoever starts a server is told about last bits; `multiple` is an engine's."""
+    return (UNSTEADY,) if multiple is None else ()
 
 
-def _parts(spec: ServeSpec, bank: AdapterBank, engine: Engine, models: ServedModels, registry: Registry) -> Parts:
+@contextmanager
+def _opening(spec: ServeSpec, receipts: Path | None) -> Iterator[Opening]:
+    """What needs no base comes first, so that what is wrong with it is told at once."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(closing(bound(spec.host, spec.port)))
+        log, lines = stack.enter_context(logging_as(spec.logs))
+        ready = made_ready(stack, spec, receipts)
+        yield Opening(spec=spec, stack=stack, listener=listener, log=log, lines=lines, ready=ready)
+
+
+def _answering(
+    opening: Opening, filled: Callable[[AdapterBank], None] = lambda _: None
+) -> tuple[AdapterBank, BatchEngine]:
+    """The base in a bank, `filled` before its engine begins."""
+    spec = opening.spec
+    if spec.engine.threads is not None:
+        torch.set_num_threads(spec.engine.threads)
+    bank = AdapterBank(load_base(spec.base, dtype=spec.dtype))
+    filled(bank)
+    engine = batch_engine(bank, spec.engine)
+    opening.stack.callback(engine.close)
+    return bank, engine
+
+
+def _parts(
+    opening: Opening,
+    bank: AdapterBank,
+    engine: BatchEngine,
+    models: ServedModels,
+    registry: Registry,
+    stand: Callable[[], ModelsStand],
+) -> Parts:
+    service, lines = opening.service, opening.lines
+    stands = Stands(
+        engine=engine.report, models=stand, is_draining=lambda: service.is_draining, lost_lines=lambda: lines.lost
+    )
+    base, computing = base_note(bank), engine_note(bank, engine)
     return Parts(
-        spec=spec,
+        spec=opening.spec,
         speech=speech_of(bank),
         engine=engine,
         models=models,
         registry=registry,
-        guard=GuardDoor(read_guard(Path(spec.guard))) if spec.guard else NoGuard(),
-        limits=NoLimits(),
-        watcher=NoWatcher(),
+        service=service,
+        **watched(
+            opening.stack, opening.spec, opening.ready, lambda key: Notary(base, computing, key), opening.log, stands
+        ),
     )
+
+
+def _serve(
+    opening: Opening,
+    parts: Parts,
+    began: Callable[[Began], None],
+    *,
+    names: tuple[str, ...],
+    notes: tuple[str, ...],
+    key: str | None = None,
+) -> None:
+    kept = opening.ready.kept
+    told = Began(address=address_of(opening.listener), names=names, key=key, receipts=kept, notes=notes)
+
+    def say() -> None:
+        opening.log.tell("info", "serving", address=told.address, names=list(told.names))
+        for note in (*told.notes, *((kept.repaired,) if kept and kept.repaired else ())):
+            opening.log.tell("warning", note)
+        began(told)
+
+    serve(parts, opening.listener, say)
+    opening.log.tell("info", "ended")
 
 
 def _names_in(registry: Registry) -> tuple[str, ...]:
     """Names of the default tenant that clients can ask for."""
-    from graftwork.registry.naming import names
-
     reader = principal("server", ["viewer"])
     found: Mapping[str, Mapping[str, str]] = names(registry, reader)
     return tuple(name for name, stages in found.items() if "production" in stages)

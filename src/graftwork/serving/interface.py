@@ -28,6 +28,10 @@ T = TypeVar("T")
 class Engine(Protocol):
     """Answers requests, many at once. Every method may be called from any thread."""
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still answers: it was not closed, and no mistake has ended it."""
+
     def submit(self, ask: Ask, told: Callable[[Update], None]) -> None:
         """Take a request; `told` is called in the engine's own thread, and must neither block nor raise.
 

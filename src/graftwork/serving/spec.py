@@ -1,36 +1,14 @@
-"""How a server serves: address, base, memory, limits, times. A strict spec, read from a settings file."""
+"""How a server serves, as a strict spec that a settings file fills: address, base, engine, models, limits, log."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from graftwork.core.errors import Problem, SpecError
-from graftwork.core.spec import Spec
-
-UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-
-
-def bytes_of(value: Any) -> Any:
-    """A number of bytes from a number, or from text such as `4 GiB`; what is neither stays as it is.
-
-    >>> bytes_of("1.5 KiB"), bytes_of(7)
-    (1536, 7)
-    """
-    if not isinstance(value, str):
-        return value
-    number, _, unit = value.strip().rpartition(" ")
-    try:
-        return int(float(number) * UNITS[unit])
-    except (KeyError, ValueError, OverflowError):
-        return value
-
-
-def _with_unit(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"type": "integer"}, {"type": "string"}]
-
-
-Bytes = Annotated[int, BeforeValidator(bytes_of), Field(gt=0, json_schema_extra=_with_unit)]
-"""A number of bytes, or text such as `4 GiB`."""
+from graftwork.core.spec import OFF, Spec, by_form
+from graftwork.serving.models.spec import ModelsSpec
+from graftwork.serving.operations.spec import LogsSpec, RatesSpec, ReceiptsSpec
+from graftwork.serving.sizes import Bytes
 
 
 class LimitsSpec(Spec):
@@ -90,11 +68,23 @@ class TimesSpec(Spec):
     """A key that was verified is taken without another look: a revoked one may work so long."""
 
 
-class LogsSpec(Spec):
-    """What is logged."""
+class EngineSpec(Spec):
+    """What computes answers, and how much of the machine it may use."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is written."""
+    kv_memory: Bytes = 2**30
+    """Bytes for keys and values of requests, taken at the start."""
+
+    max_running: int = Field(default=64, ge=1, le=4096)
+    """Most answers that are computed at once."""
+
+    max_waiting: int = Field(default=1024, ge=1)
+    """Most answers that wait for a place; who comes then is told to come again."""
+
+    read_tokens: int = Field(default=256, ge=1)
+    """About so many tokens of prompts are read in a step: more of them answer sooner, and hold up those under way."""
+
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Threads that compute; as many as there are cores when null."""
 
 
 def _refuse_bad_port(port: int) -> int:
@@ -118,17 +108,11 @@ class ServeSpec(Spec):
     dtype: Literal["bfloat16", "float32", "float16", "float64"] = "bfloat16"
     """How its numbers are kept."""
 
-    threads: int | None = Field(default=None, ge=1, le=1024)
-    """Threads that compute; as many as there are cores when null."""
+    engine: EngineSpec = EngineSpec()
+    """What computes answers."""
 
-    adapter_memory: Bytes | None = None
-    """Most bytes of adapters in memory, such as 4 GiB; as in ModelsSpec when null."""
-
-    cache: str | None = Field(default=None, min_length=1)
-    """A folder of this server alone for adapters from the registry; one for the time it runs when null."""
-
-    kv_memory: Bytes | None = None
-    """Bytes for keys and values of requests; the engine's own choice when null."""
+    models: ModelsSpec = ModelsSpec()
+    """How adapters of a registry come into memory and stay there."""
 
     limits: LimitsSpec = LimitsSpec()
     """The most that one request may be."""
@@ -136,8 +120,14 @@ class ServeSpec(Spec):
     times: TimesSpec = TimesSpec()
     """Seconds that things may take."""
 
+    rates: RatesSpec = RatesSpec()
+    """Requests and tokens a minute."""
+
     guard: str | None = Field(default=None, min_length=1)
     """A file with rules on what may be asked and told."""
 
     logs: LogsSpec = LogsSpec()
     """What is logged."""
+
+    receipts: Annotated[Annotated[ReceiptsSpec, Tag("a mapping")] | OFF, by_form] = ReceiptsSpec()
+    """Signed receipts of answers; off for none."""

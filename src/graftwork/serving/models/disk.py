@@ -62,6 +62,12 @@ class DiskCache:
         """Let go of the folder; what is in it is used again."""
         self._lock.release()
 
+    @property
+    def used_bytes(self) -> int:
+        """Of all that lies there."""
+        with self._guard:
+            return sum(self._used.values())
+
     @contextmanager
     def held(self, version: str, manifest: Manifest) -> Iterator[Path]:
         """The folder of a version's adapter, whole and checked; it stays until the block ends.
@@ -121,7 +127,7 @@ class DiskCache:
         if sum(self._used.values()) + needed_bytes > self.budget_bytes:
             raise CapacityError(
                 f"its files have {bytes_text(needed_bytes)}, and the cache of adapters on the disk has no room for "
-                f"them within its {bytes_text(self.budget_bytes)}. Raise cache_bytes."
+                f"them within its {bytes_text(self.budget_bytes)}. Raise models.disk."
             )
 
     def _begin(self) -> None:

@@ -31,6 +31,7 @@ class Listed:
         is_resident: whether the version is in memory and proved.
         answered_by: the version that requests are given now; None when nobody has asked yet.
         refused: why the version is not in memory; empty when nothing is known against it.
+        unproved: why it answers without proof that it acts as in training; a version of a registry never does.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Listed:
     is_pinned: bool
     answered_by: str | None
     refused: str
+    unproved: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,7 @@ class ModelsReport:
     Attributes:
         resident: versions that answer.
         used_bytes: theirs, and of those on their way.
+        disk_bytes: of versions copied to the local disk.
         waiting: versions that wait for memory.
         loading: versions on their way, those that wait among them.
     """
@@ -61,6 +64,7 @@ class ModelsReport:
     used_bytes: int
     budget_bytes: int
     pinned_bytes: int
+    disk_bytes: int
     waiting: int
     loading: int
 

@@ -43,6 +43,9 @@ REFUSALS = (IntegrityError, SpecError, NotFoundError, ConflictError)
 """What says that a version itself is wrong."""
 
 
+EventKind = Literal["loaded", "refused", "failed", "evicted", "moved", "kept"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """What became of a version, for logs and metrics.
@@ -55,7 +58,7 @@ class Event:
         seconds: that the load took.
     """
 
-    kind: Literal["loaded", "refused", "failed", "evicted", "moved", "kept"]
+    kind: EventKind
     version: str
     reason: str = ""
     tenant: str = ""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from graftwork.core.errors import CapacityError, OverloadedError
+from graftwork.core.errors import CapacityError, OverloadedError, WorkError
 from graftwork.core.units import bytes_text
 from graftwork.serving.models import residency
 from graftwork.serving.models.judging import Verdict
@@ -234,7 +234,7 @@ class Memory:
         pinned = sum(one.num_bytes for one in self.state.residents if one.is_pinned)
         return CapacityError(
             f"it is larger than the {bytes_text(self.state.budget_bytes)} for adapters in memory leave, "
-            f"{bytes_text(pinned)} of which are pinned. Raise memory_bytes, or unpin."
+            f"{bytes_text(pinned)} of which are pinned. Raise models.memory, or unpin."
         )
 
     def _wake_when_patience_ends(self) -> None:
@@ -249,7 +249,7 @@ class Memory:
 
 
 async def between(engine: Engine, work: Callable[[], T]) -> T:
-    """What `work` gives, done in the engine's thread between two steps. Raises OverloadedError when it is closing."""
+    """What `work` gives, done in the engine's thread between two steps. Raises OverloadedError when it has ended."""
     future = engine.between_steps(work)
     try:
         return await asyncio.wrap_future(future)
@@ -258,6 +258,10 @@ async def between(engine: Engine, work: Callable[[], T]) -> T:
         if future.cancelled() and not (task and task.cancelling()):
             raise OverloadedError("the engine is closing.", retry_after_s=RETRY_S) from None
         raise
+    except WorkError as error:
+        if engine.is_alive:
+            raise
+        raise OverloadedError("the engine has ended.", retry_after_s=RETRY_S) from error
 
 
 def _tell(asking: asyncio.Future[T] | None, value: T) -> bool:

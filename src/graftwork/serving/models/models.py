@@ -80,12 +80,12 @@ class RegistryModels:
         self.memory = Memory(
             engine,
             bank,
-            budget_bytes=self.spec.memory_bytes,
+            budget_bytes=self.spec.memory,
             patience_s=self.spec.patience_s,
             clock=monotonic,
             evicted=lambda version: told(Event(kind="evicted", version=version)),
         )
-        self._disk = DiskCache(cache, registry.blobs, budget_bytes=self.spec.cache_bytes)
+        self._disk = DiskCache(cache, registry.blobs, budget_bytes=self.spec.disk)
         self.loads = Loads(
             registry=registry,
             base=base,
@@ -216,13 +216,14 @@ class RegistryModels:
             await self._read(_reader(tenant))
 
     def report(self) -> ModelsReport:
-        """How memory stands."""
+        """How memory stands; from any thread."""
         state = self.memory.state
         return ModelsReport(
             resident=len(self.memory.versions),
             used_bytes=state.used_bytes,
             budget_bytes=state.budget_bytes,
             pinned_bytes=sum(one.num_bytes for one in state.residents if one.is_pinned),
+            disk_bytes=self._disk.used_bytes,
             waiting=len(state.waiting),
             loading=self.loads.num_loading,
         )

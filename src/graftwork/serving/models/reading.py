@@ -62,11 +62,7 @@ def read_lineage(lineage: Lineage, folders: Sequence[Path], base: Base) -> Read:
     """
     adapters = tuple(_adapter(version, folder, base) for version, folder in zip(lineage, folders, strict=True))
     recorded = recorded_in(folders[-1])
-    manifest, vocab_size = lineage[-1].manifest, base.halves.vocab_size
-    if recorded.adapter != manifest.content or recorded.base != base.fingerprint.digest:
-        raise IntegrityError(f"{FILE} is the fingerprint of another adapter, or of one on another base.")
-    if any(max(*one.ids, *one.tokens) >= vocab_size for one in recorded.asked):
-        raise IntegrityError(f"{FILE} names tokens that the base does not have: it has {vocab_size}.")
+    refuse_other(recorded, lineage[-1].manifest.content, base)
     return Read(adapters=adapters, recorded=recorded)
 
 
@@ -77,6 +73,15 @@ def recorded_in(folder: Path) -> LogitFingerprint:
         raise IntegrityError(f"the version holds no {FILE}. Run its recipe again.")
     with path.open("rb") as file:
         return read_fingerprint(file.read(LIMIT_BYTES + 1))
+
+
+def refuse_other(recorded: LogitFingerprint, content: str, base: Base) -> None:
+    """Raise IntegrityError unless it is of the adapter with this digest, on this base."""
+    vocab_size = base.halves.vocab_size
+    if recorded.adapter != content or recorded.base != base.fingerprint.digest:
+        raise IntegrityError(f"{FILE} is the fingerprint of another adapter, or of one on another base.")
+    if any(max(*one.ids, *one.tokens) >= vocab_size for one in recorded.asked):
+        raise IntegrityError(f"{FILE} names tokens that the base does not have: it has {vocab_size}.")
 
 
 def _adapter(version: Version, folder: Path, base: Base) -> Adapter:

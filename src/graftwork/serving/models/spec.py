@@ -3,16 +3,20 @@
 from pydantic import Field
 
 from graftwork.core.spec import Spec
+from graftwork.serving.sizes import Bytes
 
 
 class ModelsSpec(Spec):
     """How adapters come into memory and stay there."""
 
-    memory_bytes: int = Field(default=2 << 30, ge=1)
+    memory: Bytes = 2 << 30
     """Most bytes of adapters in memory. An adapter of rank 16 on a base of 7 billion parameters has 160 MB."""
 
-    cache_bytes: int = Field(default=16 << 30, ge=1)
-    """Most bytes of adapters on the local disk, copied from the registry and checked."""
+    cache: str | None = Field(default=None, min_length=1)
+    """A folder of this server alone for adapters from the registry; one for the time it runs when null."""
+
+    disk: Bytes = 16 << 30
+    """Most bytes of adapters in that folder, copied from the registry and checked."""
 
     poll_s: float = Field(default=0.5, gt=0, le=3600)
     """Seconds between two looks at whether a name was moved by somebody else."""

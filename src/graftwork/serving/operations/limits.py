@@ -5,46 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from math import isinf
 
-from pydantic import Field
-
 from graftwork.core.errors import Problem, SpecError
-from graftwork.core.spec import Spec
 from graftwork.registry.access.roles import Principal
 from graftwork.serving.http.seams import RateLimitedError
 from graftwork.serving.operations.buckets import Bucket, RetryAfter, Shares, full, give_back, take
+from graftwork.serving.operations.spec import RatesSpec
 
 MOST_KEPT = 10_000
 """Buckets in memory; beyond that those that are full, and so as good as new, are let go."""
-
-
-class RateSpec(Spec):
-    """What somebody may ask for."""
-
-    requests_per_minute: float | None = Field(default=None, gt=0)
-    """Requests; no bound when null."""
-
-    tokens_per_minute: float | None = Field(default=None, gt=0)
-    """Tokens of prompts and answers; no bound when null. A request takes the most that it may use, and gives back what
-    it did not."""
-
-    burst_s: float = Field(default=60.0, gt=0, le=86_400)
-    """So many seconds' worth may be used at once by whoever has used nothing for as long."""
-
-
-class RatesSpec(Spec):
-    """Who may ask for how much. A request must be within what its tenant and what its key has."""
-
-    tenant: RateSpec = Field(default_factory=RateSpec)
-    """Of every tenant that `tenants` does not name."""
-
-    tenants: dict[str, RateSpec] = Field(default_factory=dict)
-    """Of the tenants of these names."""
-
-    key: RateSpec = Field(default_factory=RateSpec)
-    """Of every holder of keys that `keys` does not name; several keys of one holder share it."""
-
-    keys: dict[str, RateSpec] = Field(default_factory=dict)
-    """Of these holders, as TENANT/HOLDER."""
 
 
 class RateLimits:

@@ -1,28 +1,33 @@
-"""The log of answers: JSON, one line each, never what was asked or said unless the settings ask for it.
+"""The log of a server: JSON, one object a line, never what was asked or said unless the settings ask for it.
 
 Where they do, texts are de-identified first; names that no recogniser knows stay in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+import logging
+import sys
+import traceback
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import structlog
 
-from graftwork.core.spec import Spec, parse
+from graftwork.core.errors import Problem, SpecError
+from graftwork.core.spec import parse
 from graftwork.data.edits import edited
 from graftwork.data.privacy.deidentify import Deidentifier
 from graftwork.data.privacy.spec import PrivacySpec
+from graftwork.serving.operations.lines import Lines
+from graftwork.serving.operations.spec import LogsSpec
 
-
-class AnswerLogSpec(Spec):
-    """What is logged of answers."""
-
-    contents: Literal["off", "deidentified"] = "off"
-    """off: ids, counts, times alone. deidentified: prompt and answer too, with personal data masked."""
+Level = Literal["debug", "info", "warning", "error"]
+NAMES = ("graftwork", "uvicorn.error", "asyncio")
+"""Loggers of this process whose lines belong to the server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +61,14 @@ class LogEntry:
 class AnswerLog:
     """Writes to one file, and to no other logger."""
 
-    def __init__(self, file: TextIO, spec: AnswerLogSpec) -> None:
+    def __init__(self, file: TextIO | Lines, spec: LogsSpec) -> None:
         """`file` is not closed here."""
-        self._spec = spec
+        self.spec = spec
         self._mask = Deidentifier(parse(PrivacySpec, {}), None) if spec.contents == "deidentified" else None
         self._log: Any = structlog.wrap_logger(
-            structlog.WriteLogger(file),
-            processors=[_stamped, structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=False)],
-            wrapper_class=structlog.BoundLogger,
+            structlog.WriteLogger(file),  # type: ignore[arg-type]  # it writes and flushes, no more
+            processors=[_stamped, structlog.processors.JSONRenderer(ensure_ascii=False)],
+            wrapper_class=structlog.make_filtering_bound_logger(spec.level),
             context_class=dict,
         )
 
@@ -80,14 +85,77 @@ class AnswerLog:
         log = self._log.error if status >= 500 else self._log.info
         log("request", method=method, path=path, status=status, who=who, total_s=round(seconds, 6))
 
-    def trouble(self, what: str, **details: object) -> None:
-        """Something of the server itself went wrong; never with a text of a prompt or an answer in it."""
-        self._log.error(what, **details)
+    def tell(self, level: Level, what: str, **details: object) -> None:
+        """Something of the server itself; never with a text of a prompt or an answer in it."""
+        getattr(self._log, level)(what, **details)
 
     def _masked(self, text: str) -> str:
         assert self._mask is not None
         return edited(text, self._mask.clean(text).edits)
 
 
+class Records(logging.Handler):
+    """Lines of ordinary loggers, in the same form. Of an exception its kind and place; its words at debug alone."""
+
+    def __init__(self, log: AnswerLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As logging's."""
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        if record.levelno < logging.WARNING:
+            level = "info" if record.levelno >= logging.INFO else "debug"
+        details: dict[str, object] = {"logger": record.name}
+        if record.exc_info and (error := record.exc_info[1]):
+            details |= {"error": type(error).__name__, "at": _places(error)}
+            if self._log.spec.level == "debug":
+                details["words"] = str(error)
+        self._log.tell(level, record.getMessage(), **details)
+
+
+@contextmanager
+def logging_as(spec: LogsSpec) -> Iterator[tuple[AnswerLog, Lines]]:
+    """A log where `spec` says; this process's own loggers write to it, too, as long as it is open.
+
+    Raises:
+        SpecError: its file cannot be written.
+    """
+    with ExitStack() as stack:
+        file = sys.stderr if spec.destination == "stderr" else stack.enter_context(_opened(Path(spec.destination)))
+        lines = Lines(file, _note)
+        stack.callback(lines.close)
+        log = AnswerLog(lines, spec)
+        records = Records(log)
+        for name in NAMES:
+            logger = logging.getLogger(name)
+            stack.callback(logger.setLevel, logger.level)
+            stack.callback(logger.removeHandler, records)
+            logger.addHandler(records)
+            logger.setLevel(spec.level.upper() if name == NAMES[0] else "WARNING")
+        yield log, lines
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SpecError([Problem("logs.destination", str(path), "a file that can be written", reason)]) from error
+
+
 def _stamped(_: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {"time": datetime.now(UTC).isoformat(timespec="microseconds"), "level": method, **event}
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    return {"time": now, "level": method, "event": event.pop("event"), **event}
+
+
+def _note(num_lost: int) -> str:
+    told = _stamped(None, "warning", {"event": "lines of this log were lost", "count": num_lost})
+    return str(structlog.processors.JSONRenderer()(None, "", told)) + "\n"
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where it came from, the innermost last: no line of code, no value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]

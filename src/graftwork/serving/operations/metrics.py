@@ -64,8 +64,9 @@ class Metrics:
         engine: Callable[[], EngineReport],
         models: Callable[[], ModelsStand] = ModelsStand,
         is_draining: Callable[[], bool] = bool,
+        lost_lines: Callable[[], int] = int,
     ) -> None:
-        """What is read when somebody looks: how the engine and the models stand, and whether the server is draining."""
+        """What is read when somebody looks: how engine and models stand, whether it drains, lost lines of the log."""
         self.registry = CollectorRegistry()
         self._names: dict[str, str] = {}
         self._http = self._counter("http_requests", "Requests answered.", "method", "path", "status")
@@ -76,7 +77,7 @@ class Metrics:
         self._tokens = self._counter("tokens", "Tokens asked, of those from the cache, said.", "model", "kind")
         self._guard = self._counter("guard", "What the guard did.", "filter", "kind", "action", "side")
         self._receipts = self._counter("receipts", "Receipts, by whether they were written.", "outcome")
-        self.registry.register(_Stands(engine, models, is_draining))
+        self.registry.register(_Stands(engine, models, is_draining, lost_lines))
 
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
         """A request was answered over HTTP; `path` is the route's pattern, or empty where there is none."""
@@ -129,6 +130,7 @@ class _Stands(Collector):
     engine: Callable[[], EngineReport]
     models: Callable[[], ModelsStand]
     is_draining: Callable[[], bool]
+    lost_lines: Callable[[], int]
 
     def collect(self) -> Iterator[Metric]:
         """As Prometheus asks."""
@@ -140,6 +142,7 @@ class _Stands(Collector):
         yield _gauge("kv_tokens", "Places for keys and values.", report.kv_tokens_total)
         yield _count("engine_steps", "Forward passes.", report.steps)
         yield _gauge("draining", "1 while the server goes out of service.", int(self.is_draining()))
+        yield _count("log_lines_lost", "Lines of the log that its file did not take.", self.lost_lines())
         resident = GaugeMetricFamily("graftwork_adapter_bytes", "Bytes of adapters, by where.", labels=["tier"])
         for tier, num_bytes in stand.resident_bytes.items():
             resident.add_metric([tier], num_bytes)

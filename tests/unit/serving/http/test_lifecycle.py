@@ -1,10 +1,14 @@
 """In service and out of it: readiness, drain, its deadline, and who is still heard meanwhile."""
 
 import threading
+from dataclasses import replace
 
 import openai
 import pytest
+from tests.support.asking import ask, submitted
 from tests.support.served import GatedEngine, served
+
+from graftwork.serving.engine.engine import BatchEngine, EngineLimits
 
 HELLO = [{"role": "user", "content": "say hello"}]
 FOREVER = {"model": "tiny", "messages": HELLO, "max_tokens": 30, "logit_bias": {"65": 100}}
@@ -13,10 +17,29 @@ FOREVER = {"model": "tiny", "messages": HELLO, "max_tokens": 30, "logit_bias": {
 def test_life_is_not_readiness(tiny_bank):
     with served(tiny_bank) as server, server.plain() as plain:
         del plain.headers["authorization"]
-        assert plain.get("/health/live").json() == {"is_live": True}
-        assert plain.get("/health/ready").json() == {"is_ready": True, "is_draining": False}
+        assert plain.get("/health/live").json() == {"is_live": True, "reason": ""}
+        assert plain.get("/health/ready").json() == {"is_ready": True, "is_draining": False, "reason": ""}
         server.parts.service.is_ready = False
         assert plain.get("/health/ready").status_code == 503
+        assert plain.get("/health/ready").json()["reason"] == "It is starting."
+        assert plain.get("/health/live").status_code == 200
+
+
+def test_an_engine_that_a_mistake_has_ended_is_neither_ready_nor_alive(tiny_bank):
+    engine = BatchEngine(tiny_bank, EngineLimits(cache_bytes=1 << 20, threads=1))
+    with served(tiny_bank, engine=engine) as server, server.plain() as plain:
+        assert plain.get("/health/ready").status_code == plain.get("/health/live").status_code == 200
+        broken = submitted(engine, replace(ask([1, 2, 3]), stop_ids=None))  # such a request is nobody's to make
+        assert broken.wait().last.finish == "cancelled"
+        live, ready = plain.get("/health/live"), plain.get("/health/ready")
+        assert (live.status_code, live.json()["is_live"]) == (503, False)
+        assert (ready.status_code, ready.json()["is_ready"]) == (503, False)
+        for one in (live, ready):
+            assert one.json()["reason"] == "The engine has ended. The log says why; start the server anew."
+        assert plain.get("/admin/v1/status").json()["is_ready"] is False
+        refused = plain.post("/v1/chat/completions", json=FOREVER)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        server.parts.service.is_draining = True
         assert plain.get("/health/live").status_code == 200
 
 

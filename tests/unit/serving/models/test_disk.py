@@ -86,7 +86,7 @@ def test_the_least_recently_used_leave_but_none_that_is_held(registry, cache, tm
     with here.held(versions["one"], manifest("one")):
         fetched(here, versions["six"], "six")
         assert on_disk() == {"one", "six"}
-        with here.held(versions["six"], manifest("six")), pytest.raises(CapacityError, match="Raise cache_bytes"):
+        with here.held(versions["six"], manifest("six")), pytest.raises(CapacityError, match=r"Raise models\.disk"):
             fetched(here, versions["two"], "two")
     fetched(here, versions["two"], "two")
     assert on_disk() == {"six", "two"}

@@ -419,7 +419,7 @@ def test_the_least_recently_used_leaves_and_what_is_held_does_not(run, serving, 
     versions = {name: named(registry, name, adapter_of(seed)) for seed, name in enumerate("abc")}
 
     async def scenario():
-        async with serving(memory_bytes=2 * HELD, patience_s=3600) as models:
+        async with serving(memory=2 * HELD, patience_s=3600) as models:
             for name in "ab":
                 models.release(await models.acquire(ROOT, name))
             held = await models.acquire(ROOT, "a")
@@ -444,7 +444,7 @@ def test_under_traffic_that_never_ends_one_that_waits_for_too_long_gets_room(run
     busy, _ = (named(registry, name, adapter_of(seed)) for seed, name in enumerate("ab"))
 
     async def scenario():
-        async with serving(memory_bytes=HELD, patience_s=0.05) as models:
+        async with serving(memory=HELD, patience_s=0.05) as models:
             held, later = [await models.acquire(ROOT, "a")], []
             waits = asyncio.create_task(models.acquire(ROOT, "b"))
             while not waits.done():
@@ -467,7 +467,7 @@ def test_one_that_others_begin_to_wait_for_while_it_comes_answers_first(run, ser
     first, second = (named(registry, name, adapter_of(seed)) for seed, name in enumerate("ab"))
 
     async def scenario():
-        async with serving(memory_bytes=HELD, patience_s=0) as models:
+        async with serving(memory=HELD, patience_s=0) as models:
             engine.pause()
             waits = [asyncio.create_task(models.acquire(ROOT, "a"))]
             await until(lambda: models.memory.state.find(first))
@@ -525,7 +525,7 @@ def test_nothing_is_read_before_what_made_room_for_it_has_left(
         return read_lineage(*given)
 
     async def scenario():
-        async with serving(memory_bytes=HELD) as models:
+        async with serving(memory=HELD) as models:
             models.release(await models.acquire(ROOT, "a"))
             monkeypatch.setattr("graftwork.serving.models.loading.read_lineage", watched)
             engine.between_steps(lambda: goes_on.wait(LIMIT_S))
@@ -547,10 +547,10 @@ def test_what_can_never_fit_is_told(run, serving, registry, adapter_of):
     named(registry, "b", adapter_of(2))
 
     async def scenario():
-        async with serving(memory_bytes=HELD - 1) as models:
+        async with serving(memory=HELD - 1) as models:
             with pytest.raises(CapacityError, match=r"larger than the 43\.5 KiB"):
                 await models.acquire(ROOT, "a")
-        async with serving(memory_bytes=HELD) as models:
+        async with serving(memory=HELD) as models:
             await models.pin(ROOT, "a")
             with pytest.raises(CapacityError, match=r"43\.5 KiB of which are pinned"):
                 await models.acquire(ROOT, "b")
@@ -566,7 +566,7 @@ def test_a_pin_follows_its_name(run, serving, registry, adapter_of):
         return [one.version for one in models.memory.state.residents if one.is_pinned]
 
     async def scenario():
-        async with serving(memory_bytes=2 * HELD) as models:
+        async with serving(memory=2 * HELD) as models:
             assert (await models.pin(ROOT, "a")).version == first
             with pytest.raises(ConflictError, match=r"'a' is pinned\. Unpin it first"):
                 await models.unload(ROOT, "a")

@@ -88,7 +88,7 @@ def test_everybody_gets_the_version_of_the_name_within_memory(
             await asyncio.sleep(0.02)  # between two moves there is traffic
 
     async def scenario():
-        async with serving(memory_bytes=4 * SIZE + 100, patience_s=0.05, wait_s=30) as models:
+        async with serving(memory=4 * SIZE + 100, patience_s=0.05, wait_s=30) as models:
             moving = asyncio.create_task(moves(models))
             told = []
             for start in range(0, 150, 15):

@@ -9,7 +9,8 @@ from graftwork.core.spec import parse
 from graftwork.registry.access.roles import principal
 from graftwork.serving.http.seams import RateLimitedError
 from graftwork.serving.operations.buckets import Granted, RetryAfter, full, give_back, take
-from graftwork.serving.operations.limits import MOST_KEPT, RateLimits, RatesSpec
+from graftwork.serving.operations.limits import MOST_KEPT, RateLimits
+from graftwork.serving.operations.spec import RatesSpec
 
 ANN, BEN = principal("ann", ["viewer"], tenant="bank"), principal("ben", ["viewer"], tenant="bank")
 STEPS = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 15), st.floats(0, 1)), max_size=40)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from graftwork.serving.http.admin.asked import Nothing
 from graftwork.serving.http.admin.told import Done, EngineTold, ModelTold, Status
 from graftwork.serving.http.bodies import body_as
+from graftwork.serving.http.health import why_not_ready
 from graftwork.serving.http.parts import holder, parts_of
 from graftwork.serving.http.schema import asks, refusals
 
@@ -25,7 +26,7 @@ async def status(request: Request) -> Status:
     parts, who = parts_of(request), holder(request, "read")
     listed = await parts.models.listed(who)
     return Status(
-        is_ready=parts.service.is_ready and not parts.service.is_draining,
+        is_ready=not why_not_ready(parts),
         is_draining=parts.service.is_draining,
         requests_under_way=parts.service.under_way,
         engine=EngineTold(**asdict(parts.engine.report())),
@@ -38,6 +39,7 @@ async def status(request: Request) -> Status:
                 is_pinned=one.is_pinned,
                 answered_by=one.answered_by,
                 refused=one.refused,
+                unproved=one.unproved,
             )
             for one in listed
         ],

@@ -111,6 +111,9 @@ class ModelTold(BaseModel):
     is_pinned: bool
     answered_by: str | None = Field(description="The version that requests are given now; null when nobody asked yet.")
     refused: str = Field(description="Why it is not given out; empty when it is.")
+    unproved: str = Field(
+        description="Why it answers without proof that it acts as in training; empty when it does not."
+    )
 
 
 class Status(BaseModel):

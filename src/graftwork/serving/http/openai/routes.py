@@ -121,4 +121,5 @@ def _model(one: Listed) -> Model:
         parent=None if one.version is None and one.name == one.base else one.on or one.base,
         is_in_memory=one.is_resident,
         refused=one.refused,
+        unproved=one.unproved,
     )

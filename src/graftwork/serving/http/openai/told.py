@@ -157,6 +157,9 @@ class Model(BaseModel):
     parent: str | None = Field(description="What it stands on: a base, or an adapter's content; null for a base.")
     is_in_memory: bool = Field(description="Whether the next request for it waits for no load.")
     refused: str = Field(description="Why it is not given out; empty when it is.")
+    unproved: str = Field(
+        description="Why it answers without proof that it acts as in training; empty when it does not."
+    )
 
 
 class ModelList(BaseModel):
