@@ -1,23 +1,25 @@
 """`graftwork replay` and `graftwork receipts`: a version of a registry on disk answers again as its receipt says."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from threading import Event
 
+import httpx
 import pytest
 from tests.support.receipts import START_US, a_key
-from tests.support.solo_engine import SoloEngine
-from tests.support.versions_of import put_folder, write_lively
+from tests.support.serving_process import serving
+from tests.support.versions_of import named, put_folder, write_lively
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.base.load import load_base
 from graftwork.cli.main import called
-from graftwork.pipeline import service
 from graftwork.pipeline.replaying import base_note, engine_note, served_of
 from graftwork.registry.access.roles import principal
 from graftwork.registry.place import opened
 from graftwork.registry.signing.keys import public_pem
 from graftwork.serving.asked import Ask, Sampling
+from graftwork.serving.engine.engine import BatchEngine, EngineLimits
 from graftwork.serving.operations.journal import Journal
 from graftwork.serving.operations.receipts import Answered, Notary
 
@@ -32,7 +34,6 @@ def here(llama_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     for name in ("GRAFTWORK_REGISTRY", "GRAFTWORK_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(service, "MAKE_ENGINE", lambda bank, spec: SoloEngine(bank))
     assert called(["registry", "init"]) == 0
     base = load_base(str(llama_folder), dtype="float32")
     lower = write_lively(tmp_path / "lower", base, 1, strength=0.6)
@@ -53,7 +54,7 @@ def here(llama_folder, tmp_path, monkeypatch):
 
 def answered_by(bank, registry, version):
     """The receipt of an answer that a version really gave."""
-    engine = SoloEngine(bank)
+    engine = BatchEngine(bank, EngineLimits(cache_bytes=4 << 20, threads=1))
     ask = Ask(
         id="req_1-0",
         tenant=WHO.tenant,
@@ -117,3 +118,64 @@ def test_a_folder_of_receipts_is_checked(here, capsys):
     path.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
     assert called(["receipts", "receipts", "--key", "server.pub"]) == 2
     assert f"{path.name} line 1: " in capsys.readouterr().err
+
+
+def traffic(base):
+    """Paths and bodies of requests of all kinds, some with the same long beginning."""
+    long = "A long beginning that several requests share, so that pages of it are found again. " * 3
+    for number in range(10):
+        messages = [{"role": "user", "content": f"{long if number % 2 else ''}Question {number}"}]
+        model = ("low", "high", base)[number % 3]
+        chance = {"temperature": 0} if number % 4 == 0 else {"seed": number, "temperature": 1.3, "top_p": 0.9}
+        told = {"model": model, "max_tokens": 24 + 9 * number, **chance}
+        chat = {**told, "messages": messages, "stream": number % 3 == 1}
+        text = {**told, "prompt": [f"{long}{number}", "short"], "n": 2, "frequency_penalty": 0.5}
+        yield "chat/completions", json.dumps(chat).encode()
+        yield "completions", json.dumps(text).encode()
+
+
+@pytest.fixture
+def busy(llama_folder, tmp_path, monkeypatch, capsys):
+    """A registry with the names low and high, the second standing on the first, and a key of it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GRAFTWORK_REGISTRY", "GRAFTWORK_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert called(["registry", "init"]) == 0
+    (tmp_path / "registry" / "policy.yaml").write_text("production: {}\n")
+    (tmp_path / "serve.yaml").write_text("engine: {max_running: 9, kv_memory: 4 MiB, read_tokens: 128}\n")
+    base = load_base(str(llama_folder), dtype="float32")
+    lower = write_lively(tmp_path / "lower", base, 1, strength=0.6)
+    upper = write_lively(tmp_path / "upper", base, 2, strength=0.6, below=(lower,))
+    registry = opened(tmp_path / "registry")
+    for name, folder in (("low", lower), ("high", upper)):
+        named(registry, name, folder, WHO)
+    registry.database.close()
+    capsys.readouterr()
+    assert called(["registry", "access", "new", "root", "--role", "admin", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["key"]
+
+
+def test_twenty_receipts_of_a_busy_server_are_answered_again_with_the_same_tokens(busy, llama_folder, tmp_path, capsys):
+    words = ("--registry", "registry", "--base", llama_folder, "--settings", "serve.yaml")
+    headers = {"authorization": f"Bearer {busy}", "content-type": "application/json"}
+    with (
+        serving(*words) as (_, said),
+        httpx.Client(base_url=said["address"], headers=headers, timeout=120, trust_env=False) as client,
+    ):
+        asked = list(traffic(said["names"][0]))
+        with ThreadPoolExecutor(len(asked)) as pool:
+            replies = list(pool.map(lambda one: client.post(f"/v1/{one[0]}", content=one[1]), asked))
+        for place, (reply, (path, body)) in enumerate(zip(replies, asked, strict=True)):
+            assert reply.status_code == 200, reply.text
+            choice = 0 if path == "chat/completions" else place % 4
+            receipt = client.get(f"/v1/receipts/{reply.headers['x-request-id']}-{choice}")
+            (tmp_path / f"receipt-{place}.json").write_text(receipt.text)
+            (tmp_path / f"body-{place}.json").write_bytes(body)
+    found = []
+    key = said["receipts"]["public_key"]
+    for place in range(len(asked)):
+        words = ("--request", f"body-{place}.json", "--key", key, "--base", str(llama_folder), "--json")
+        called(["replay", f"receipt-{place}.json", *words])
+        found.append(json.loads(capsys.readouterr().out))
+    assert [(one["tokens"], one["differences"]) for one in found] == [("equal", [])] * 20
+    assert sum(one["count"] for one in found) > 200

@@ -18,12 +18,18 @@ from graftwork.registry import versions
 from graftwork.registry.access.roles import Principal
 from graftwork.registry.signing.keys import PublicKey
 from graftwork.registry.state import Registry
+from graftwork.serving.engine.cache import bytes_per_page, layers_of
+from graftwork.serving.engine.engine import BatchEngine, EngineLimits
+from graftwork.serving.engine.pages import num_pages_for
 from graftwork.serving.guard.door import GuardDoor
 from graftwork.serving.guard.guard import read_guard
 from graftwork.serving.http.parts import Parts
 from graftwork.serving.http.seams import NoGuard, ServedModels
 from graftwork.serving.operations.receipts import Receipt, read_receipt
 from graftwork.serving.spec import ServeSpec
+
+MOST_IN_FRONT = 4096
+"""Places that an adapter may put in front of a prompt here."""
 
 
 def replayed_here(
@@ -51,12 +57,13 @@ def replayed_here(
     if receipt.tenant != who.tenant:
         raise NotFoundError(f"no receipt {receipt.request}.")
     ref = base or _base_of(registry, who, receipt)
-    spec = parse(ServeSpec, {"base": ref, "engine": {"threads": receipt.engine.threads}})
+    limits = {"most_new_tokens": max(4096, receipt.sampling.max_new_tokens), "choices": 256}
+    spec = parse(ServeSpec, {"base": ref, "limits": limits})
     if receipt.engine.dtype not in DTYPES:
         raise SpecError([Problem("engine.dtype", receipt.engine.dtype, f"one of {', '.join(DTYPES)}")])
     torch.set_num_threads(receipt.engine.threads)
     bank = AdapterBank(load_base(ref, dtype=cast(DtypeName, receipt.engine.dtype)))
-    engine = service.batch_engine(bank, spec.engine)
+    engine = BatchEngine(bank, EngineLimits(cache_bytes=_room(bank, receipt), threads=receipt.engine.threads))
     policy = read_guard(guard) if guard else None
     try:
         parts = Parts(
@@ -78,6 +85,12 @@ def replayed_here(
         )
     finally:
         engine.close()
+
+
+def _room(bank: AdapterBank, receipt: Receipt) -> int:
+    """Bytes for keys and values of this one answer, and of whatever its adapter puts in front."""
+    num_tokens = MOST_IN_FRONT + receipt.prompt.count + receipt.sampling.max_new_tokens
+    return num_pages_for(num_tokens) * bytes_per_page(layers_of(bank), bank.host.model.dtype)
 
 
 def _base_of(registry: Registry, who: Principal, receipt: Receipt) -> str:

@@ -23,7 +23,7 @@ from graftwork.serving.http.openai.asked import ChatRequest, CompletionRequest
 from graftwork.serving.http.openai.planned import of_chat, of_completion
 from graftwork.serving.http.parts import Parts
 from graftwork.serving.interface import Engine
-from graftwork.serving.models.lineage import lineage_of
+from graftwork.serving.models.lineage import content_of, lineage_of
 from graftwork.serving.operations.receipts import BLOCK, BaseNote, EngineNote, Receipt, sampling_of, tokens_note
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def served_of(bank: AdapterBank, registry: Registry, who: Principal, name: str, 
     lineage = lineage_of(registry, who, version)
     handles = tuple(_loaded(bank, registry, who, one, is_last=one is lineage[-1]) for one in lineage)
     row = handles[0] if len(handles) == 1 else handles
-    return Served(name=name, version=version, content=lineage[-1].manifest.content, row=row)
+    return Served(name=name, version=version, content=content_of(lineage), row=row)
 
 
 def _loaded(
