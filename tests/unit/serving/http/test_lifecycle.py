@@ -1,7 +1,6 @@
 """In service and out of it: readiness, drain, its deadline, and who is still heard meanwhile."""
 
 import threading
-from dataclasses import replace
 
 import openai
 import pytest
@@ -29,7 +28,12 @@ def test_an_engine_that_a_mistake_has_ended_is_neither_ready_nor_alive(tiny_bank
     engine = BatchEngine(tiny_bank, EngineLimits(cache_bytes=1 << 20, threads=1))
     with served(tiny_bank, engine=engine) as server, server.plain() as plain:
         assert plain.get("/health/ready").status_code == plain.get("/health/live").status_code == 200
-        broken = submitted(engine, replace(ask([1, 2, 3]), stop_ids=None))  # such a request is nobody's to make
+
+        def mistaken():
+            raise AssertionError("a mistake of ours")
+
+        engine.between_steps(lambda: setattr(engine, "_step", mistaken)).result(60)
+        broken = submitted(engine, ask([1, 2, 3]))
         assert broken.wait().last.finish == "cancelled"
         live, ready = plain.get("/health/live"), plain.get("/health/ready")
         assert (live.status_code, live.json()["is_live"]) == (503, False)
