@@ -62,6 +62,7 @@ def test_a_quick_look_at_adapters_from_folders(adapters, tiny_folder, finished, 
         assert process.wait(20) == 0
         lines = log_of(process)
     assert [line["event"] for line in lines if line["event"] not in ("request", "answer")] == [
+        "loading the base",
         "serving",
         said["notes"][0],
         "going out of service: 0 requests under way have 30 s",
@@ -115,6 +116,9 @@ def test_a_setting_that_adapters_from_folders_do_not_use_is_refused(adapters, ti
     (tmp_path / "serve.yaml").write_text("models: {memory: 1 GiB}\n")
     words = ("--base", tiny_folder, "--adapter", adapters / "bot", "--settings", tmp_path / "serve.yaml")
     assert "models = 'given': expected nothing beside adapters from folders" in refused(*words)
+    (tmp_path / "serve.yaml").write_text("guard: guard.yaml\nport: 0\n")
+    (tmp_path / "guard.yaml").write_text("models: {bto: {}}\n")
+    assert "policy for 'bto', which is not served now. Did you mean 'bot'?" in refused(*words)
 
 
 def test_answers_under_way_end_whole_when_it_is_asked_to_end(tiny_folder):

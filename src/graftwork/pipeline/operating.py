@@ -79,6 +79,7 @@ class ModelEvents:
         """As `RegistryModels` tells it."""
         self.counts[event.kind] += 1
         known = {key: value for key, value in asdict(event).items() if value and key != "kind"}
+        known |= {"seconds": round(event.seconds, 3)} if event.seconds else {}
         self.log.tell(LEVELS.get(event.kind, "info"), f"version {event.kind}", **known)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ import torch
 
 from graftwork.adapters.bank import AdapterBank
 from graftwork.base.load import load_base
+from graftwork.core.errors import Problem, SpecError, did_you_mean
 from graftwork.pipeline.local_models import LocalModel, LocalModels, local_models, named_folders, refuse_unproved
 from graftwork.pipeline.operating import Kept, ModelEvents, Ready, Stands, made_ready, watched
 from graftwork.pipeline.replaying import base_note, engine_note
@@ -25,16 +26,17 @@ from graftwork.registry.access.keys import new_key
 from graftwork.registry.access.roles import DEFAULT_TENANT, MAY, principal
 from graftwork.registry.blobs.memory import MemoryBlobs
 from graftwork.registry.databases.memory import MemoryDatabase
-from graftwork.registry.naming import names
 from graftwork.registry.place import opened
 from graftwork.registry.state import Registry
 from graftwork.serving.engine.engine import BatchEngine, EngineLimits
+from graftwork.serving.guard.guard import bare
 from graftwork.serving.http.draining import Service
 from graftwork.serving.http.parts import Parts, Speech
 from graftwork.serving.http.seams import ServedModels
 from graftwork.serving.http.server import bound, serve
 from graftwork.serving.http.text.characters import TokenTexts
 from graftwork.serving.models.models import RegistryModels
+from graftwork.serving.models.names import names_of
 from graftwork.serving.operations.lines import Lines
 from graftwork.serving.operations.logs import AnswerLog, logging_as
 from graftwork.serving.operations.metrics import ModelsStand
@@ -104,7 +106,9 @@ def serve_registry(spec: ServeSpec, place: Path, began: Callable[[Began], None])
             return ModelsStand(resident_bytes=where, events=dict(events.counts))
 
         parts = _parts(opening, bank, engine, models, registry, stand)
-        _serve(opening, parts, began, names=(name, *_names_in(registry)), notes=steadiness(engine.multiple))
+        served = (name, *names_of(registry, principal("server", ["viewer"])).texts())
+        notes = (*_unguarded(opening.ready, served), *steadiness(engine.multiple))
+        _serve(opening, parts, began, names=served, notes=notes)
 
 
 def serve_folders(spec: ServeSpec, adapters: Sequence[str], began: Callable[[Began], None]) -> None:
@@ -117,6 +121,8 @@ def serve_folders(spec: ServeSpec, adapters: Sequence[str], began: Callable[[Beg
     name = base_name(spec.base)
     folders = named_folders(adapters, name)
     with _opening(spec, None) as opening:
+        if nowhere := _unguarded(opening.ready, (name, *folders)):
+            raise SpecError(Problem("guard", spec.guard, "policies of models that are served", one) for one in nowhere)
         loaded: dict[str, LocalModel] = {}
         bank, engine = _answering(opening, lambda bank: loaded.update(local_models(bank, folders)))
         asyncio.run(refuse_unproved(engine, bank, loaded))
@@ -200,6 +206,7 @@ def _answering(
     spec = opening.spec
     if spec.engine.threads is not None:
         torch.set_num_threads(spec.engine.threads)
+    opening.log.tell("info", "loading the base", base=spec.base, dtype=spec.dtype)
     bank = AdapterBank(load_base(spec.base, dtype=spec.dtype))
     filled(bank)
     engine = batch_engine(bank, spec.engine)
@@ -255,11 +262,14 @@ def _serve(
     opening.log.tell("info", "ended")
 
 
-def _names_in(registry: Registry) -> tuple[str, ...]:
-    """Names of the default tenant that clients can ask for."""
-    reader = principal("server", ["viewer"])
-    found: Mapping[str, Mapping[str, str]] = names(registry, reader)
-    return tuple(name for name, stages in found.items() if "production" in stages)
+def _unguarded(ready: Ready, served: Sequence[str]) -> tuple[str, ...]:
+    """What is said of policies whose model is not served now, such as one that is misspelt."""
+    asked = ready.guard.names if ready.guard else ()
+    return tuple(
+        f"The guard has a policy for {name!r}, which is not served now. {did_you_mean(bare(name), served)}".strip()
+        for name in asked
+        if bare(name) not in {bare(one) for one in served}
+    )
 
 
 def _now() -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -104,8 +105,23 @@ class Guard:
         self._guards.update({name: ModelGuard(policy) for name, policy in self.spec.models.items()})
 
     def for_model(self, name: str) -> ModelGuard:
-        """What holds for a model: its own policy if it has one, else the default."""
-        return self._guards.get(name, self._guards[None])
+        """What holds for a model as it is asked for: its own policy, that of its name without stage or version, or the
+        default, so that nobody gets around a policy by another way to call the same model."""
+        return self._guards.get(name) or self._guards.get(bare(name)) or self._guards[None]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Models that have a policy of their own, as the file calls them."""
+        return tuple(self.spec.models)
+
+
+def bare(name: str) -> str:
+    """The name of a model without stage and version.
+
+    >>> bare("triage:canary"), bare("triage@3fa9c1"), bare("triage")
+    ('triage', 'triage', 'triage')
+    """
+    return re.split("[:@]", name, maxsplit=1)[0]
 
 
 def read_guard(path: Path) -> Guard:

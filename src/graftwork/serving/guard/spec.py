@@ -54,7 +54,8 @@ class GuardSpec(Spec):
     """For every model that `models` does not name."""
 
     models: dict[str, PolicySpec] = Field(default_factory=dict)
-    """For the models of these names, in the place of the default."""
+    """For the models of these names, in the place of the default; a name holds for all its stages and versions, unless
+    one such as triage:canary has its own."""
 
 
 def _problems(side: Side, filters: tuple[Any, ...]) -> Iterator[Problem]:

@@ -81,8 +81,9 @@ class AnswerLog:
         log("answer", **told)
 
     def request(self, method: str, path: str, status: int, who: str | None, seconds: float) -> None:
-        """A request was answered over HTTP."""
+        """A request was answered over HTTP; those about the server's health at debug, for they come all the time."""
         log = self._log.error if status >= 500 else self._log.info
+        log = self._log.debug if path.startswith("/health/") else log
         log("request", method=method, path=path, status=status, who=who, total_s=round(seconds, 6))
 
     def tell(self, level: Level, what: str, **details: object) -> None:

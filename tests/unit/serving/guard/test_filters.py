@@ -198,6 +198,8 @@ def test_a_file_says_what_holds_for_which_model(tmp_path):
     guard = read_guard(tmp_path / "guard.yaml")
     assert told(guard.for_model("loan-bot"), "a blister") == "a ***"
     assert told(guard.for_model("other"), "a blister") == "a blister"
+    for called in ("loan-bot:canary", "loan-bot:production", "loan-bot@3fa9c10000"):
+        assert told(guard.for_model(called), "a blister") == "a ***"
     before = guard.for_model("loan-bot").digest
     assert before != guard.for_model("other").digest
     (tmp_path / "words.txt").write_text("blister\nbluster\n", "utf-8")
@@ -205,3 +207,11 @@ def test_a_file_says_what_holds_for_which_model(tmp_path):
     (tmp_path / "words.txt").unlink()
     with pytest.raises(NotFoundError, match=r"words\.txt"):
         read_guard(tmp_path / "guard.yaml")
+
+
+def test_a_stage_may_have_a_policy_of_its_own():
+    mask = {"filter": "words", "action": "mask", "shipped": ["en"]}
+    models = {"bot": {"answer": [mask]}, "bot:canary": {"answer": [{**mask, "action": "flag"}]}}
+    guard = Guard(parse(GuardSpec, {"models": models}))
+    assert guard.for_model("bot:canary").digest != guard.for_model("bot").digest
+    assert guard.for_model("bot:candidate").digest == guard.for_model("bot").digest
