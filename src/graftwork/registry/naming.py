@@ -6,18 +6,18 @@ told. Every move is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from graftwork.core.digests import digest as digest_of
 from graftwork.core.errors import ConflictError, NotFoundError, Problem, SpecError
 from graftwork.registry.access.roles import Principal
-from graftwork.registry.interface import Query, Transaction, time_text, to_us
+from graftwork.registry.interface import Query, Row, Transaction, time_text, to_us
 from graftwork.registry.policy import Facts, rule_for, unmet
 from graftwork.registry.signing.envelope import of_version, signers
 from graftwork.registry.stages import Move, Stage, move_of, refuse_bad_name, stage_named
 from graftwork.registry.state import Page, Registry, one, recorded
-from graftwork.registry.versions import Version, version_in
+from graftwork.registry.versions import Version, version_of, version_row
 
 LINE_OF_SUCCESSION: Sequence[Stage] = ("candidate", "canary", "production")
 
@@ -69,7 +69,7 @@ def at(registry: Registry, who: Principal, name: str, moment: datetime, stage: S
         table="move",
         where={"tenant": who.tenant, "name": name, "stage": stage},
         at_most=("time_us", to_us(moment)),
-        order="sequence",
+        order="time_us",
         newest_first=True,
         limit=1,
     )
@@ -147,12 +147,12 @@ def rollback(
     who.refuse_unless("promote")
     with recorded(registry, who, "rollback", (digest,) if digest else (), name=name, stage=stage) as page:
         target = digest or _before_last(page.rows, who, name, stage)
-        if target is None or not _was(page.rows, who, name, target, stage):
+        if target is None or (digest and not _was(page.rows, who, name, digest, (stage,))):
             what = f"version {digest[:12]}" if digest else "version before its last move"
             raise ConflictError(
                 f"{name!r} had no {what} in {stage}. `graftwork registry history {name}` shows its moves."
             )
-        _there(page.rows, who, target)
+        _refuse_given_up(version_row(page.rows, who, target))
         _move(page, who, name, stage, target, expected=expected, reason=reason)
     return target
 
@@ -191,31 +191,40 @@ def moves_in(rows: Transaction, who: Principal, name: str) -> list[Move]:
 
 
 def _before_last(rows: Transaction, who: Principal, name: str, stage: Stage) -> str | None:
-    where = {"tenant": who.tenant, "name": name, "stage": stage}
-    last = rows.select(Query(table="move", where=where, order="sequence", newest_first=True, limit=1))
-    return move_of(last[0]).before if last else None
+    last = _newest_move(rows, {"tenant": who.tenant, "name": name, "stage": stage})
+    return move_of(last).before if last else None
 
 
-def _was(rows: Transaction, who: Principal, name: str, digest: str, stage: Stage | None = None) -> bool:
-    where = {"tenant": who.tenant, "name": name, "after": digest, **({"stage": stage} if stage else {})}
-    return one(rows, "move", where) is not None
+def _was(rows: Transaction, who: Principal, name: str, digest: str, stages: Iterable[Stage]) -> bool:
+    where = {"tenant": who.tenant, "name": name, "after": digest}
+    return any(_newest_move(rows, {**where, "stage": stage}) is not None for stage in stages)
+
+
+def _newest_move(rows: Transaction, where: Row) -> Row | None:
+    """By time, in which they are indexed: what is asked for is near the end of however many there are."""
+    found = rows.select(Query(table="move", where=where, order="time_us", newest_first=True, limit=1))
+    return found[0] if found else None
 
 
 def _stages(rows: Transaction, who: Principal, name: str, digest: str) -> frozenset[Stage]:
     """Where a version stands for a name: at the stages that point to it; retired when it was at one and is at none."""
     where = {"tenant": who.tenant, "name": name, "digest": digest}
     standing = {stage_named(str(row["stage"])) for row in rows.select(Query(table="pointer", where=where))}
-    if not standing and _was(rows, who, name, digest):
+    if not standing and _was(rows, who, name, digest, LINE_OF_SUCCESSION):
         return frozenset({"retired"})
     return frozenset(standing)
 
 
 def _there(rows: Transaction, who: Principal, digest: str) -> Version:
-    version = version_in(rows, who, digest)
-    if version.collected_us is not None:
-        when = time_text(version.collected_us)
-        raise ConflictError(f"the files of {digest[:12]} were given up at {when}. Add its run again.")
-    return version
+    row = version_row(rows, who, digest)
+    _refuse_given_up(row)
+    return version_of(row)
+
+
+def _refuse_given_up(row: Row) -> None:
+    if row["collected_us"] is not None:
+        when = time_text(int(str(row["collected_us"])))
+        raise ConflictError(f"the files of {str(row['digest'])[:12]} were given up at {when}. Add its run again.")
 
 
 def _move(

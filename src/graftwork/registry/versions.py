@@ -128,10 +128,15 @@ def get(registry: Registry, who: Principal, digest: str) -> Version:
 
 def version_in(rows: Transaction, who: Principal, digest: str) -> Version:
     """As `get`, within a transaction."""
+    return version_of(version_row(rows, who, digest))
+
+
+def version_row(rows: Transaction, who: Principal, digest: str) -> Row:
+    """The row of a version, its manifest unread. Raises NotFoundError: there is none, or it is another tenant's."""
     row = one(rows, "version", {"tenant": who.tenant, "digest": digest})
     if row is None:
         raise NotFoundError(f"no version {digest}. `graftwork registry list` shows what there is.")
-    return version_of(row)
+    return row
 
 
 def version_of(row: Row) -> Version:
