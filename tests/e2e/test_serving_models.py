@@ -21,6 +21,7 @@ from graftwork.core.spec import parse
 from graftwork.registry.place import opened
 from graftwork.serving.models.models import RegistryModels
 from graftwork.serving.models.spec import ModelsSpec
+from graftwork.serving.models.store import BankStore
 
 LIMIT_S = 120
 
@@ -148,7 +149,9 @@ def test_names_move_in_another_process_s_registry_and_requests_keep_theirs(
     async def scenario(registry):
         spec = parse(ModelsSpec, {"poll_s": 0.01})
         cache = Path("cache")
-        async with RegistryModels(registry, engine, bank, cache=cache, spec=spec, told=events.append) as models:
+        async with RegistryModels(
+            registry, engine, BankStore(bank), cache=cache, spec=spec, told=events.append
+        ) as models:
             old = await models.acquire(ROOT, "bot")
             await asyncio.to_thread(told, "promote", "bot", second)
             await seen("moved")

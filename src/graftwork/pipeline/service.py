@@ -37,6 +37,7 @@ from graftwork.serving.http.server import bound, serve
 from graftwork.serving.http.text.characters import TokenTexts
 from graftwork.serving.models.models import RegistryModels
 from graftwork.serving.models.names import names_of
+from graftwork.serving.models.store import BankStore
 from graftwork.serving.operations.lines import Lines
 from graftwork.serving.operations.logs import AnswerLog, logging_as
 from graftwork.serving.operations.metrics import ModelsStand
@@ -98,7 +99,9 @@ def serve_registry(spec: ServeSpec, place: Path, began: Callable[[Began], None])
         folder = Path(cache or opening.stack.enter_context(TemporaryDirectory(prefix="graftwork-serve-")))
         bank, engine = _answering(opening)
         events, name = ModelEvents(opening.log), base_name(spec.base)
-        models = RegistryModels(registry, engine, bank, cache=folder, name=name, spec=spec.models, told=events.told)
+        models = RegistryModels(
+            registry, engine, BankStore(bank), cache=folder, name=name, spec=spec.models, told=events.told
+        )
 
         def stand() -> ModelsStand:
             report = models.report()

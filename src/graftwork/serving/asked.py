@@ -68,7 +68,8 @@ class Ask:
         id: no other that is under way has it.
         tenant: who shares the machine with whom.
         stop_ids: tokens that end the answer; such a token is not told.
-        keeps_logits: whether the logits behind the whole prompt are told with the first token; for proofs.
+        keeps_logits: whether the logits behind the whole prompt, or what the engine knows of them, are told with the
+            first token; for proofs.
         is_urgent: goes before all others; for proofs, which others wait for.
     """
 
@@ -107,6 +108,8 @@ class Update:
     Attributes:
         cached_tokens: of the prompt, keys and values that were there already; with the first update.
         logits_V: float32, where they were asked for; with the first update.
+        logprobs_V: float32, in place of logits, from an engine that tells none: natural logarithms of the
+            probabilities of all tokens, which are logits less a number that is one for all of them.
     """
 
     said: tuple[Said, ...] = ()
@@ -114,6 +117,7 @@ class Update:
     reason: str = ""
     cached_tokens: int = 0
     logits_V: Tensor | None = None
+    logprobs_V: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ Legend: P prompts, K tokens whose logits are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,9 @@ Outcome = Literal["proved", "other base", "no effect", "untrained", "other adapt
 
 Numbers = Sequence[Sequence[float]]
 """Logits by prompt, then by the ids on record."""
+
+Apart = Callable[[Sequence[float]], float]
+"""How far a prompt's logits are from others, from their differences."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,10 +62,15 @@ class Verdict:
         return self.outcome == "proved"
 
 
-def judge(recorded: LogitFingerprint, adapter_PK: Numbers, base_PK: Numbers, *, dtype: DtypeName) -> Verdict:
+def judge(
+    recorded: LogitFingerprint, adapter_PK: Numbers, base_PK: Numbers, *, dtype: DtypeName, is_relative: bool = False
+) -> Verdict:
     """Whether logits computed here say that the adapter on record acts here.
 
-    All distances are the largest over all prompts and ids, in logits.
+    All distances are the largest over all prompts and ids, in logits. Of logits that are known but for a constant a
+    prompt (`is_relative`), each prompt's distance is that after the best constant: half of what lies between its
+    largest and its smallest difference, on record as here. What rounding may change goes by the whole effect on record
+    in both cases.
 
         epsilon    the coarser one of the two number formats (there and here), at least 2^-14
         grain      epsilon * the largest logit on record, without its sign
@@ -83,20 +91,23 @@ def judge(recorded: LogitFingerprint, adapter_PK: Numbers, base_PK: Numbers, *, 
         adapter_PK: logits here with the adapter, at the ids on record.
         base_PK: those of the base alone.
         dtype: number format of the base here.
+        is_relative: whether they are log-probabilities, or logits but for a constant a prompt in any other way.
 
     Raises:
         IntegrityError: there are other prompts or ids than on record, or a logit is no finite number.
     """
-    then_adapter, then_base = ([getattr(one, name) for one in recorded.asked] for name in ("adapter", "base"))
-    noise, distance = _farthest(base_PK, then_base), _farthest(adapter_PK, then_adapter)
+    asked, apart = recorded.asked, _half_range if is_relative else _largest
+    then_adapter, then_base = [one.adapter for one in asked], [one.base for one in asked]
+    noise, distance = _farthest(base_PK, then_base, apart), _farthest(adapter_PK, then_adapter, apart)
+    recorded_effect = _farthest(then_adapter, [one.before for one in asked], apart)
     scale = max(abs(logit) for row in (*then_adapter, *then_base) for logit in row)
     epsilon = max(EPSILON[recorded.dtype], EPSILON[dtype], FINEST)
     grain = scale * epsilon
     measured = {
         "noise": noise,
         "tolerance": 2 * noise + grain + EFFECT_EPSILONS * epsilon * recorded.effect + STEP,
-        "effect": _farthest(adapter_PK, base_PK),
-        "recorded_effect": recorded.effect,
+        "effect": _farthest(adapter_PK, base_PK, apart),
+        "recorded_effect": recorded_effect,
         "distance": distance,
     }
     stands_on_base = all(one.under is None for one in recorded.asked)
@@ -133,15 +144,25 @@ def _reason(outcome: Outcome, measured: dict[str, float], where: str, most_noise
     return words[outcome].format_map(told)
 
 
-def _farthest(here: Numbers, there: Numbers) -> float:
-    return max(_distances(here, there))
+def _farthest(here: Numbers, there: Numbers, apart: Apart) -> float:
+    return max(apart(differences) for differences in _differences(here, there))
 
 
-def _distances(here: Numbers, there: Numbers) -> Iterator[float]:
+def _largest(differences: Sequence[float]) -> float:
+    return max(map(abs, differences))
+
+
+def _half_range(differences: Sequence[float]) -> float:
+    """The largest one after the constant that makes it smallest."""
+    return (max(differences) - min(differences)) / 2
+
+
+def _differences(here: Numbers, there: Numbers) -> Iterator[list[float]]:
+    """By prompt."""
     if [len(row) for row in here] != [len(row) for row in there]:
         raise IntegrityError("other prompts or tokens were asked than are on record.")
     for mine, its in zip(here, there, strict=True):
-        for a, b in zip(mine, its, strict=True):
-            if not abs(a - b) < float("inf"):
-                raise IntegrityError("the base or the adapter answers with logits that are no finite numbers.")
-            yield abs(a - b)
+        differences = [a - b for a, b in zip(mine, its, strict=True)]
+        if not all(abs(difference) < float("inf") for difference in differences):
+            raise IntegrityError("the base or the adapter answers with logits that are no finite numbers.")
+        yield differences

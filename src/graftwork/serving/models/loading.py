@@ -27,14 +27,17 @@ from graftwork.core.errors import (
 from graftwork.serving.asked import Served
 from graftwork.serving.models.lineage import Lineage, content_of, lineage_of, refuse_unservable
 from graftwork.serving.models.memory import RETRY_S, InMemory, Memory
-from graftwork.serving.models.reading import Read, bytes_in, read_lineage
+from graftwork.serving.models.reading import bytes_in, read_lineage
+from graftwork.serving.models.store import share_bytes
 
 if TYPE_CHECKING:
+    from graftwork.adapters.logits import LogitFingerprint
     from graftwork.base.load import Base
     from graftwork.registry.access.roles import Principal
     from graftwork.registry.state import Registry
     from graftwork.serving.models.disk import DiskCache
     from graftwork.serving.models.proving import Prover
+    from graftwork.serving.models.store import AdapterStore, PutIn
 
 MOST_FAILURES = 1000
 """Versions of which it is kept why they did not load."""
@@ -107,6 +110,7 @@ class Loads:
     """Versions on their way into memory, and why others are not there.
 
     Attributes:
+        store: where the engine's adapters live.
         threads: in which files are fetched and read.
         refused_s: for so long a version that did not load is not tried again.
         told: must not raise.
@@ -116,6 +120,7 @@ class Loads:
     registry: Registry
     base: Base
     memory: Memory
+    store: AdapterStore
     disk: DiskCache
     prover: Prover
     threads: Executor
@@ -219,7 +224,8 @@ class Loads:
         loop, began_s = asyncio.get_running_loop(), self.clock()
         fetched = await loop.run_in_executor(self.threads, self._fetch, who, version)
         with fetched.stack:
-            num_bytes = max(fetched.num_bytes, self._sizes.get(version, 0))
+            least_bytes = share_bytes(self.memory.state.budget_bytes, self.store.most)
+            num_bytes = max(fetched.num_bytes, self._sizes.get(version, 0), least_bytes)
             if not await self.memory.room(version, num_bytes):
                 return
             try:
@@ -230,7 +236,9 @@ class Loads:
                     self._sizes[version] = needed  # once more, with so much room
                     await self.memory.drop(version)
                     return
-                made = await self._proved(version, fetched.lineage, read, num_bytes)
+                ready = self.store.ready(read.adapters, version[:12])
+                put_in = await loop.run_in_executor(self.threads, fetched.stack.enter_context, ready)
+                made = await self._proved(version, fetched.lineage, read.recorded, put_in, num_bytes)
             except BaseException:
                 await self.memory.drop(version)
                 raise
@@ -240,11 +248,13 @@ class Loads:
         self.memory.release(version)
         self.told(Event(kind="loaded", version=version, num_bytes=num_bytes, seconds=self.clock() - began_s))
 
-    async def _proved(self, version: str, lineage: Lineage, read: Read, num_bytes: int) -> InMemory:
+    async def _proved(
+        self, version: str, lineage: Lineage, recorded: LogitFingerprint, put_in: PutIn, num_bytes: int
+    ) -> InMemory:
         content = content_of(lineage)
-        row = await self.memory.bring_in(version, read.adapters)
+        row = await self.memory.bring_in(version, put_in)
         served = Served(name=version[:12], version=version, content=content, row=row)
-        verdict = await self.prover.verdict(served, read.recorded)
+        verdict = await self.prover.verdict(served, recorded)
         if not verdict.is_proved:
             raise IntegrityError(verdict.reason)
         return InMemory(version=version, content=content, row=row, num_bytes=num_bytes, verdict=verdict)

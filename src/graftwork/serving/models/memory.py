@@ -1,14 +1,15 @@
-"""Adapters in the bank within their budget: what `residency` plans is done here, and whoever waits is told.
+"""Adapters in memory within their budget: what `residency` plans is done here, and whoever waits is told.
 
-Every method belongs to one event loop. The bank is changed only between two steps of the engine.
+Every method belongs to one event loop. Where adapters live is changed only between two steps of the engine.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from graftwork.core.errors import CapacityError, OverloadedError, WorkError
@@ -18,9 +19,9 @@ from graftwork.serving.models.judging import Verdict
 from graftwork.serving.models.residency import Plan, State
 
 if TYPE_CHECKING:
-    from graftwork.adapters.adapter import Adapter
-    from graftwork.adapters.bank import AdapterBank, Handle
+    from graftwork.adapters.bank import Handle
     from graftwork.serving.interface import Engine
+    from graftwork.serving.models.store import AdapterStore, PutIn
 
 T = TypeVar("T")
 RETRY_S = 1.0
@@ -36,7 +37,7 @@ class InMemory:
 
     Attributes:
         content: digest of what its adapters compute.
-        row: what of the bank answers.
+        row: what of the engine's adapters answers.
     """
 
     version: str
@@ -57,7 +58,7 @@ class Memory:
     def __init__(
         self,
         engine: Engine,
-        bank: AdapterBank,
+        store: AdapterStore,
         *,
         budget_bytes: int,
         patience_s: float,
@@ -65,7 +66,7 @@ class Memory:
         evicted: Callable[[str], None],
     ) -> None:
         self.state = State(budget_bytes=budget_bytes)
-        self._engine, self._bank = engine, bank
+        self._engine, self._store = engine, store
         self._patience_s, self._clock, self._evicted = patience_s, clock, evicted
         self._ready: dict[str, InMemory] = {}
         self._rows: dict[str, tuple[Handle, ...]] = {}
@@ -137,21 +138,9 @@ class Memory:
             self.state = residency.given_up(self.state, version)
             self.replan()
 
-    async def bring_in(self, version: str, adapters: Sequence[Adapter]) -> tuple[Handle, ...]:
-        """Put adapters into the bank, all or none; the row. Raises as `AdapterBank.add` does."""
-
-        def work() -> tuple[Handle, ...]:
-            row: list[Handle] = []
-            try:
-                for adapter in adapters:
-                    row.append(self._bank.add(adapter, name=version[:12]))
-            except BaseException:
-                for handle in row:
-                    self._bank.remove(handle)
-                raise
-            return tuple(row)
-
-        self._rows[version] = await between(self._engine, work)
+    async def bring_in(self, version: str, put_in: PutIn) -> tuple[Handle, ...]:
+        """Have adapters put in that a store has ready; the row. Raises as `AdapterStore.ready` says."""
+        self._rows[version] = await between(self._engine, put_in)
         return self._rows[version]
 
     def put(self, made: InMemory) -> None:
@@ -222,13 +211,8 @@ class Memory:
 
     async def _take_out(self, version: str) -> None:
         if row := self._rows.pop(version, ()):
-
-            def work() -> None:
-                for handle in row:
-                    self._bank.remove(handle)
-
             with suppress(OverloadedError):  # an engine that has ended holds nothing
-                await between(self._engine, work)
+                await between(self._engine, partial(self._store.take_out, row))
 
     def _too_large(self) -> CapacityError:
         pinned = sum(one.num_bytes for one in self.state.residents if one.is_pinned)

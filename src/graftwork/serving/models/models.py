@@ -37,9 +37,9 @@ from graftwork.serving.models.proving import Prover
 from graftwork.serving.models.spec import ModelsSpec
 
 if TYPE_CHECKING:
-    from graftwork.adapters.bank import AdapterBank
     from graftwork.registry.state import Registry
     from graftwork.serving.interface import Engine
+    from graftwork.serving.models.store import AdapterStore
 
 T = TypeVar("T")
 Key = tuple[str, str, ServedStage]
@@ -53,7 +53,7 @@ class RegistryModels:
         self,
         registry: Registry,
         engine: Engine,
-        bank: AdapterBank,
+        store: AdapterStore,
         *,
         cache: Path,
         name: str = "base",
@@ -63,7 +63,7 @@ class RegistryModels:
         """Prepare; nothing is read yet.
 
         Args:
-            bank: the engine's; nobody else puts adapters in.
+            store: where the engine's adapters live; nobody else puts any in.
             cache: folder for adapters on the local disk, of this process alone.
             name: what the base is called.
             told: hears of everything that becomes of versions, in the event loop; must not raise.
@@ -72,14 +72,14 @@ class RegistryModels:
             ConflictError: another process has the folder.
         """
         self.spec = spec or ModelsSpec()
-        self._registry, self._bank, self._told = registry, bank, told
-        base = bank.base
+        self._registry, self._told = registry, told
+        base = store.base
         self.base = Served(name=name, version=None, content=base.fingerprint.weights, row=None)
         self._threads = ThreadPoolExecutor(self.spec.loaders, thread_name_prefix="graftwork-loader")
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="graftwork-names")
         self.memory = Memory(
             engine,
-            bank,
+            store,
             budget_bytes=self.spec.memory,
             patience_s=self.spec.patience_s,
             clock=monotonic,
@@ -90,6 +90,7 @@ class RegistryModels:
             registry=registry,
             base=base,
             memory=self.memory,
+            store=store,
             disk=self._disk,
             prover=Prover(engine, self.base, dtype=dtype_name(base)),
             threads=self._threads,

@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,19 @@ KEPT_PROMPTS = 64
 """Prompts of which the base's logits are kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an engine told about a prompt.
+
+    Attributes:
+        logits_V: float32.
+        is_relative: whether they are log-probabilities: logits but for a constant.
+    """
+
+    logits_V: Tensor
+    is_relative: bool
+
+
 class Prover:
     """Asks an engine and judges. Every method belongs to one event loop."""
 
@@ -39,7 +52,7 @@ class Prover:
             dtype: number format of the base.
         """
         self.engine, self.base, self.dtype = engine, base, dtype
-        self._of_base: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
+        self._of_base: OrderedDict[tuple[int, ...], Told] = OrderedDict()
 
     async def verdict(self, served: Served, recorded: LogitFingerprint) -> Verdict:
         """Whether `served`, which is in the bank, is the adapter on record and acts.
@@ -50,25 +63,32 @@ class Prover:
             OverloadedError: it takes no requests now.
         """
         asked = recorded.asked
-        adapter = asyncio.gather(*(logits_of(self.engine, served, one.tokens) for one in asked))  # in one step
+        adapter = asyncio.gather(*(told_of(self.engine, served, one.tokens) for one in asked))  # in one step
         base = asyncio.gather(*(self._base_logits(one.tokens) for one in asked))
-        adapter_PV, base_PV = await asyncio.gather(adapter, base)
+        of_adapter, of_base = await asyncio.gather(adapter, base)
         adapter_PK, base_PK = (
-            [logits_V[list(one.ids)].tolist() for one, logits_V in zip(asked, found_PV, strict=True)]
-            for found_PV in (adapter_PV, base_PV)
+            [told.logits_V[list(one.ids)].tolist() for one, told in zip(asked, found, strict=True)]
+            for found in (of_adapter, of_base)
         )
-        return judge(recorded, adapter_PK, base_PK, dtype=self.dtype)
+        is_relative = any(told.is_relative for told in (*of_adapter, *of_base))
+        return judge(recorded, adapter_PK, base_PK, dtype=self.dtype, is_relative=is_relative)
 
-    async def _base_logits(self, tokens_T: tuple[int, ...]) -> Tensor:
+    async def _base_logits(self, tokens_T: tuple[int, ...]) -> Told:
         if tokens_T not in self._of_base:
-            self._of_base[tokens_T] = await logits_of(self.engine, self.base, tokens_T)
+            self._of_base[tokens_T] = await told_of(self.engine, self.base, tokens_T)
             if len(self._of_base) > KEPT_PROMPTS:
                 self._of_base.popitem(last=False)
         return self._of_base[tokens_T]
 
 
 async def logits_of(engine: Engine, served: Served, tokens_T: Sequence[int]) -> Tensor:
-    """logits_V, float32, after the last of `tokens_T`, as the engine computes them. Raises as `Prover.verdict`."""
+    """logits_V, float32, after the last of `tokens_T`; log-probabilities from an engine that tells no more. Raises as
+    `Prover.verdict`."""
+    return (await told_of(engine, served, tokens_T)).logits_V
+
+
+async def told_of(engine: Engine, served: Served, tokens_T: Sequence[int]) -> Told:
+    """What the engine tells of the logits after the last of `tokens_T`. Raises as `Prover.verdict`."""
     id_ = f"proof-{token_hex(8)}"
     ask = Ask(
         id=id_,
@@ -109,13 +129,15 @@ def _end(ended: asyncio.Future[list[Update]], updates: list[Update]) -> None:
         ended.set_result(updates)
 
 
-def _logits_in(updates: Sequence[Update]) -> Tensor:
+def _logits_in(updates: Sequence[Update]) -> Told:
     last = updates[-1]
     if last.finish == "failed":
         raise IntegrityError(f"the engine cannot answer with it: {last.reason}")
     if last.finish == "cancelled":
         raise OverloadedError("the engine is closing.", retry_after_s=RETRY_S)
-    logits_V = next((update.logits_V for update in updates if update.logits_V is not None), None)
-    if logits_V is None:
-        raise IntegrityError("the engine told no logits, so it cannot be proved that the adapter acts.")
-    return logits_V
+    for update in updates:
+        if update.logits_V is not None:
+            return Told(update.logits_V, is_relative=False)
+        if update.logprobs_V is not None:
+            return Told(update.logprobs_V, is_relative=True)
+    raise IntegrityError("the engine told no logits, so it cannot be proved that the adapter acts.")

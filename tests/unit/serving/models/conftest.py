@@ -12,6 +12,7 @@ from graftwork.adapters.bank import AdapterBank
 from graftwork.core.spec import parse
 from graftwork.serving.models.models import RegistryModels
 from graftwork.serving.models.spec import ModelsSpec
+from graftwork.serving.models.store import BankStore
 
 LIMIT_S = 120
 
@@ -56,7 +57,7 @@ def serving(registry, engine, bank, tmp_path):
         events = []
         spec = parse(ModelsSpec, {"poll_s": 3600, "wait_s": 60, "refused_s": 3600, **asked})
         async with RegistryModels(
-            registry, engine, bank, cache=tmp_path / "cache", spec=spec, told=events.append
+            registry, engine, BankStore(bank), cache=tmp_path / "cache", spec=spec, told=events.append
         ) as models:
             models.events = events
             yield models

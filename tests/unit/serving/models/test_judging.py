@@ -53,6 +53,15 @@ def verdict(recorded, bank, row, dtype="float32", base=None):
     return judge(recorded, numbers(recorded, bank, row), numbers(recorded, base or bank, None), dtype=dtype)
 
 
+def relative_verdict(recorded, bank, row, dtype="float32"):
+    """From log-probabilities alone."""
+    adapter_PK, base_PK = (
+        [logits_after(bank, who, one.tokens).log_softmax(0)[list(one.ids)].tolist() for one in recorded.asked]
+        for who in (row, None)
+    )
+    return judge(recorded, adapter_PK, base_PK, dtype=dtype, is_relative=True)
+
+
 def changed(bank, handle, change):
     """One more adapter, whose places `change(key, placed)` makes."""
     places = {key: change(key, here) for key, here in bank[handle].placed.items()}
@@ -65,6 +74,47 @@ def test_the_right_adapter_passes_in_any_number_format(bank_of, trained, recorde
     said = verdict(recorded_in(there), bank_of(here), trained(here), here)
     assert said.outcome == "proved", said
     assert said.effect > 2 * said.tolerance
+
+
+@pytest.mark.parametrize("there", DTYPES)
+@pytest.mark.parametrize("here", DTYPES)
+def test_the_right_adapter_passes_by_its_log_probabilities(bank_of, trained, recorded_in, here, there):
+    said = relative_verdict(recorded_in(there), bank_of(here), trained(here), here)
+    assert said.outcome == "proved", said
+    assert said.effect > 2 * said.tolerance
+
+
+def test_a_constant_a_prompt_is_no_distance_where_logits_are_relative(bank_of, trained, recorded_in):
+    recorded = recorded_in("float32")
+    whole = verdict(recorded, bank_of(), trained())
+    relative = relative_verdict(recorded, bank_of(), trained())
+    assert relative.distance < 1e-4
+    assert 0 < relative.effect <= whole.effect
+    adapter_PK, base_PK = numbers(recorded, bank_of(), trained()), numbers(recorded, bank_of(), None)
+    moved_PK = [[logit + 5 + number for logit in row] for number, row in enumerate(adapter_PK)]
+    assert judge(recorded, moved_PK, base_PK, dtype="float32", is_relative=True).outcome == "proved"
+    assert judge(recorded, moved_PK, base_PK, dtype="float32").outcome == "other adapter"
+
+
+def test_log_probabilities_tell_another_adapter_and_another_base(bank_of, trained, lively, recorded_in):
+    recorded = recorded_in("float32")
+    assert relative_verdict(recorded, bank_of(), None).outcome == "no effect"
+    other = lively(bank_of(), seed=7)
+    assert relative_verdict(recorded, bank_of(), other).outcome == "other adapter"
+    bank_of().remove(other)
+    adapter_PK = numbers(recorded, bank_of(), trained())
+    assert judge(recorded, adapter_PK, adapter_PK, dtype="float32", is_relative=True).outcome == "other base"
+
+
+def test_one_token_on_record_proves_nothing_where_logits_are_relative(bank_of, trained, recorded_in):
+    recorded = recorded_in("float32")
+    short = [
+        parse(type(one), {**plain(one), **{key: [plain(one)[key][0]] for key in ("ids", "adapter", "base")}})
+        for one in recorded.asked
+    ]
+    only = parse(type(recorded), {**plain(recorded), "asked": [plain(one) for one in short]})
+    assert verdict(only, bank_of(), trained()).outcome == "proved"
+    assert relative_verdict(only, bank_of(), trained()).outcome == "untrained"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
