@@ -2,7 +2,7 @@
 
 A library for products may take another kernel for few rows, or for those left over behind a multiple of some number.
 Where that changes a last bit, an answer could depend on what else is in the batch. So rows are filled up to a multiple
-that was seen to change nothing.
+that was seen to change nothing, and only to few numbers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ MULTIPLES = (1, 2, 4, 8, 16, 32)
 TRIED = (1, 2, 3, 4, 5, 7, 8, 12, 13, 16, 17, 20, 24, 31, 32, 33, 48, 64, 65, 96, 100, 128, 192, 224)
 LEAST_ROWS, MOST_ROWS = 32, 512
 """Rows that are multiplied: in bfloat16 another order of a sum is seen in one of ten thousand numbers."""
+STEPS, LAST_STEP = ((16, 1), (64, 8)), 32
+"""Up to so many rows, the step in which their number goes; and the one beyond."""
 PRODUCTS = 1 << 28
 """Multiplications for one look at a layer, above which it gets fewer rows."""
 
@@ -37,12 +39,15 @@ def steady_multiple(bank: AdapterBank) -> int | None:
 
 
 def filled_up(num: int, multiple: int) -> int:
-    """`num` filled up to a multiple.
+    """`num` filled up to a multiple, and to one of few numbers: for each number of rows a library for products keeps
+    what it made for it, hundreds of megabytes in all if every number came.
 
-    >>> filled_up(5, 4), filled_up(0, 4)
-    (8, 0)
+    >>> [filled_up(num, 2) for num in (0, 5, 16, 17, 63, 65, 129)]
+    [0, 6, 16, 24, 64, 96, 160]
     """
-    return -(-num // multiple) * multiple
+    step = next((step for most, step in STEPS if num <= most), LAST_STEP)
+    step = max(step, multiple)
+    return -(-num // step) * step
 
 
 def _layers(bank: AdapterBank) -> Iterator[nn.Module]:

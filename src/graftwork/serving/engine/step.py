@@ -62,9 +62,10 @@ class Layout:
 
     def add(self, tokens: Sequence[int], start: int, voice: Voice | None, multiple: int) -> None:
         """Tokens from place `start` on, filled up with tokens of nobody."""
-        num = filled_up(len(tokens), multiple)
-        self.tokens += [*tokens, *[0] * (num - len(tokens))]
-        self.positions += range(start, start + num)
+        num = filled_up(len(tokens), multiple) if voice else len(tokens)
+        nobodys = [0] * (num - len(tokens))
+        self.tokens += [*tokens, *nobodys]
+        self.positions += [*range(start, start + len(tokens)), *nobodys]
         self.runs.append((voice.handles, voice.slot, num) if voice else ((), NOTHING, num))
 
 
@@ -82,8 +83,6 @@ def laid_out(plan: StepPlan, voices: Mapping[str, Voice], tokens: Mapping[str, S
         layout.singles.append(_stretch(seat, voice, row, place, place + 1))
         layout.wanted[id_] = row
     layout.num_singles = len(layout.tokens)
-    if missing := filled_up(layout.num_singles, multiple) - layout.num_singles:
-        layout.add([0] * missing, 0, None, 1)
     by_request: dict[str, list[tuple[int, int, bool]]] = {}
     for chunk in plan.chunks:
         by_request.setdefault(chunk.id, []).append((chunk.start, chunk.end, chunk.is_last))
@@ -95,6 +94,8 @@ def laid_out(plan: StepPlan, voices: Mapping[str, Voice], tokens: Mapping[str, S
         layout.pieces += [_stretch(seat, voice, row + start - first, start, end) for start, end, _ in chunks]
         if is_last:
             layout.wanted[id_] = row + last - first - 1
+    if missing := filled_up(len(layout.tokens), multiple) - len(layout.tokens):
+        layout.add([0] * missing, 0, None, 1)
     return layout
 
 
