@@ -36,6 +36,16 @@ LEVELS: dict[EventKind, Level] = {"refused": "error", "failed": "error", "kept":
 """Of what becomes of versions; info for all else."""
 
 
+SAID: dict[EventKind, str] = {
+    "loaded": "version loaded",
+    "refused": "version refused",
+    "failed": "version not loaded",
+    "evicted": "version left memory",
+    "moved": "name is answered by another version",
+    "kept": "name was moved and is answered as before",
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
     """Where receipts are kept.
@@ -80,7 +90,8 @@ class ModelEvents:
         self.counts[event.kind] += 1
         known = {key: value for key, value in asdict(event).items() if value and key != "kind"}
         known |= {"seconds": round(event.seconds, 3)} if event.seconds else {}
-        self.log.tell(LEVELS.get(event.kind, "info"), f"version {event.kind}", **known)
+        what = SAID[event.kind] if event.version else "registry not read"
+        self.log.tell(LEVELS.get(event.kind, "info"), what, **known)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,7 @@ class Promotion(Spec):
     """A version goes to a stage of a name."""
 
     version: str = Digest
-    """Its digest."""
+    """The whole digest of the version, 64 of 0-9 and a-f, as /v1/models tells it."""
 
     to: Literal["canary", "production"] = "production"
     """The stage."""
@@ -35,7 +35,7 @@ class Approval(Spec):
     """Somebody vouches for a version."""
 
     version: str = Digest
-    """Its digest."""
+    """The whole digest of the version, 64 of 0-9 and a-f, as /v1/models tells it."""
 
     stage: Literal["canary", "production"] = "production"
     """For which stage of the name."""
@@ -48,7 +48,7 @@ class Rollback(Spec):
     """A name goes back to a version that it meant before."""
 
     version: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Its digest; null for the one before the last move."""
+    """The whole digest of the version; null for the one before the last move."""
 
     stage: Literal["canary", "production"] = "production"
     """At which stage."""
