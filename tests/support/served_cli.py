@@ -17,7 +17,7 @@ def started(registry, base, folder, **settings):
     """A server's process that may not take requests yet; what it needs lies in `folder`."""
     folder.mkdir(exist_ok=True)
     file = folder / "serve.yaml"
-    file.write_text(json.dumps({"dtype": "float32", "threads": 1, "kv_memory": "8 MiB", **settings}))
+    file.write_text(json.dumps({"dtype": "float32", "engine": {"threads": 1, "kv_memory": "8 MiB"}, **settings}))
     command = [sys.executable, "-m", "graftwork.cli", "serve", "--registry", registry, "--base", base, "--port", "0"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (folder / "serve.log").open("a") as log:
@@ -36,7 +36,9 @@ def address_of(process, folder):
     for line in process.stdout:
         lines.append(line)
         if line.startswith("}"):
-            return json.loads("".join(lines))["address"]
+            told = json.loads("".join(lines))
+            assert "address" in told, told
+            return told["address"]
     raise AssertionError((folder / "serve.log").read_text()[-3000:])
 
 
