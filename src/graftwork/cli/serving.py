@@ -53,6 +53,9 @@ def serve(
     if registry is not None and adapter:
         hint = "Put its run into the registry (graftwork registry add), or unset GRAFTWORK_REGISTRY."
         raise SpecError([Problem("--adapter", adapter, "no --registry beside it", hint)])
+    from graftwork.cli.kernels import keep_few_products
+
+    keep_few_products()
     from graftwork.pipeline import service
     from graftwork.pipeline.serve_settings import read_settings
 
