@@ -8,9 +8,9 @@ from graftwork.cli.kernels import keep_few_products
 @pytest.mark.parametrize(
     ("said", "then"),
     [
-        ({}, {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}),
-        ({"DNNL_PRIMITIVE_CACHE_CAPACITY": "7"}, {"DNNL_PRIMITIVE_CACHE_CAPACITY": "7", "LRU_CACHE_CAPACITY": "64"}),
-        ({"LRU_CACHE_CAPACITY": "9"}, {"LRU_CACHE_CAPACITY": "9", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}),
+        ({}, {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "256"}),
+        ({"DNNL_PRIMITIVE_CACHE_CAPACITY": "7"}, {"DNNL_PRIMITIVE_CACHE_CAPACITY": "7", "LRU_CACHE_CAPACITY": "256"}),
+        ({"LRU_CACHE_CAPACITY": "9"}, {"LRU_CACHE_CAPACITY": "9", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256"}),
     ],
 )
 def test_few_products_are_kept_unless_the_user_says_otherwise(monkeypatch, said, then):
