@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from graftwork.serving.asked import Sampling
 
 
-def chosen(logits_V: Tensor, sampling: Sampling, said: Sequence[int]) -> int:
+def chosen(logits_V: Tensor, sampling: Sampling, said: Sequence[int], best: int | None = None) -> int:
     """The next token.
 
     Args:
         logits_V: of any type.
         said: the answer's tokens so far.
+        best: the most likely token, where that is known.
     """
     if sampling.frequency_penalty or sampling.presence_penalty or sampling.logit_bias:
-        logits_V = _bent(logits_V, sampling, _counted(said))
+        logits_V, best = _bent(logits_V, sampling, _counted(said)), None
+    if sampling.temperature == 0 and best is not None:
+        return best
     if sampling.temperature == 0:
         return int(logits_V.argmax())
     return _drawn(logits_V.double() / sampling.temperature, sampling, len(said))

@@ -31,11 +31,16 @@ class Live:
         self.ask, self._told, self.voice = ask, told, voice
         self.tokens, self.cached_tokens = list(ask.prompt_T), 0
 
-    def say(self, logits_V: Tensor) -> Finish | None:
-        """Choose the next token and tell it; why the request has ended, if it has."""
+    def say(self, logits_V: Tensor, best: int) -> Finish | None:
+        """Choose the next token and tell it; why the request has ended, if it has.
+
+        Args:
+            logits_V: float32 at least.
+            best: the most likely token.
+        """
         ask, num_prompt = self.ask, len(self.ask.prompt_T)
         said = self.tokens[num_prompt:]
-        token = chosen(logits_V, ask.sampling, said)
+        token = chosen(logits_V, ask.sampling, said, best)
         self.tokens.append(token)
         finish: Finish | None = None
         if token in ask.stop_ids:
@@ -43,7 +48,7 @@ class Live:
         elif len(said) + 1 == ask.sampling.max_new_tokens:
             finish = "length"
         words: tuple[Said, ...] = () if finish == "stop" else (told(logits_V, token, ask.sampling),)
-        logits = logits_V.float() if ask.keeps_logits and not said else None
+        logits = logits_V.float().clone() if ask.keeps_logits and not said else None
         self.tell(Update(said=words, finish=finish, cached_tokens=self.cached_tokens, logits_V=logits))
         return finish
 
