@@ -14,8 +14,8 @@ from graftwork.core.errors import NotFoundError
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted(page for page in ROOT.glob("docs/guide/*.md") if page.name.count(".") == 1)
-COMMANDS_ALONE = {"planning", "registry"}
-"""Guides that show commands and no recipe."""
+COMMANDS_ALONE = {"planning", "registry", "serving"}
+"""Guides that show commands and no recipe. That on serving has a test of its own for its commands."""
 
 
 def blocks(page):
