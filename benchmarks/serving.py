@@ -12,6 +12,9 @@ Every turn answers the same 16 prompts of 20 to 120 tokens with 64 tokens each: 
 | transformers | `generate_batch`, continuous batching of transformers, base alone: it knows no adapters |
 | vllm | vLLM's CPU build with the same adapters, in an environment of its own; only with --vllm-python |
 
+On a machine with other work seconds of the processor say more than the clock; vLLM's are not in them: it is a process
+of its own.
+
 Writes benchmarks/results/serving_<machine>.json.
 """
 
@@ -24,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,8 +46,24 @@ from graftwork.serving.engine.engine import BatchEngine, EngineLimits
 
 BASE, NUM = "bundled:smollm2-135m-instruct", 16
 RESULTS = Path(__file__).parent / "results"
-Action = Callable[[], float]
-"""Answers everything once; the seconds that it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Seconds on the clock, and of the processor in this process."""
+
+    clock: float
+    processor: float
+
+
+Action = Callable[[], Taken]
+"""Answers everything once; what it took."""
+
+
+def begun() -> Callable[[], Taken]:
+    """Begin to measure; what it gives says how much it was."""
+    clock, processor = time.perf_counter(), time.process_time()
+    return lambda: Taken(time.perf_counter() - clock, time.process_time() - processor)
 
 
 def prompts_of(base: Base) -> list[list[int]]:
@@ -66,10 +86,10 @@ def adapters_in(bank: AdapterBank, folder: Path) -> list[Handle]:
     return handles
 
 
-def ours(engine: BatchEngine, prompts: list[list[int]], rows: list[Handle | None], num_new: int) -> float:
+def ours(engine: BatchEngine, prompts: list[list[int]], rows: list[Handle | None], num_new: int) -> Taken:
     """All at once; the engine's kept beginnings are of other contents each time."""
     ended: list[Future[Update]] = [Future() for _ in prompts]
-    began = time.perf_counter()
+    taken, began = begun(), time.perf_counter()
     for number, (prompt, row, end) in enumerate(zip(prompts, rows, ended, strict=True)):
         content = f"{began}-{number}"
         ask = Ask(
@@ -83,7 +103,7 @@ def ours(engine: BatchEngine, prompts: list[list[int]], rows: list[Handle | None
         engine.submit(ask, lambda update, end=end: end.set_result(update) if update.finish else None)
     if wrong := [found for end in ended if (found := end.result()).finish != "length"]:
         raise SystemExit(f"a request ended otherwise: {wrong[0]}")
-    return time.perf_counter() - began
+    return taken()
 
 
 def of_peft(base: Base, folder: Path, prompts: list[list[int]], num_new: int) -> Action:
@@ -98,8 +118,8 @@ def of_peft(base: Base, folder: Path, prompts: list[list[int]], num_new: int) ->
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
     names = [f"a{number}" for number in range(NUM)]
 
-    def answer() -> float:
-        began = time.perf_counter()
+    def answer() -> Taken:
+        taken = begun()
         with torch.no_grad():
             model.generate(
                 input_ids=tokens,
@@ -110,7 +130,7 @@ def of_peft(base: Base, folder: Path, prompts: list[list[int]], num_new: int) ->
                 do_sample=False,
                 pad_token_id=0,
             )
-        return time.perf_counter() - began
+        return taken()
 
     return answer
 
@@ -121,19 +141,19 @@ def of_transformers(base: Base, prompts: list[list[int]], num_new: int) -> Actio
     asked = GenerationConfig(max_new_tokens=num_new, do_sample=False, eos_token_id=-1, pad_token_id=0)
     room = ContinuousBatchingConfig(num_blocks=64, max_batch_tokens=256)
 
-    def answer() -> float:
+    def answer() -> Taken:
         manager = model.continuous_batching_context_manager(
             generation_config=asked, continuous_batching_config=room, block=True, timeout=5
         )
         with manager as running:  # started anew each turn, and not counted: left running it would disturb the others
-            began, num_ended = time.perf_counter(), 0
+            taken, num_ended = begun(), 0
             running.add_requests(inputs=prompts, max_new_tokens=num_new)
             while num_ended < len(prompts):
                 found = running.get_result(timeout=60)
                 if found is None:
                     raise SystemExit("transformers did not answer")
                 num_ended += found.is_finished()
-            return time.perf_counter() - began
+            return taken()
 
     return answer
 
@@ -148,24 +168,24 @@ def of_vllm(python: str, base: Base, folder: Path, prompts: list[list[int]], num
         [python, str(child), str(task)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
-    def answer() -> float:
+    def answer() -> Taken:
         assert process.stdin
         assert process.stdout
-        began = time.perf_counter()
+        taken = begun()
         process.stdin.write("turn\n")
         process.stdin.flush()
         while (line := process.stdout.readline()) and line.strip() != "done":
             pass
         if not line:
             raise SystemExit("vLLM ended")
-        return time.perf_counter() - began
+        return taken()
 
     return answer
 
 
-def turns(actions: dict[str, Action], rounds: int) -> dict[str, list[float]]:
+def turns(actions: dict[str, Action], rounds: int) -> dict[str, list[Taken]]:
     """Seconds of each, one after another, round by round, after one round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    seconds: dict[str, list[Taken]] = {name: [] for name in actions}
     for number in range(rounds + 1):
         for name, action in actions.items():
             taken = action()
@@ -174,16 +194,23 @@ def turns(actions: dict[str, Action], rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def ratios(seconds: dict[str, list[float]], num_tokens: int) -> dict[str, Any]:
+def ratios(seconds: dict[str, list[Taken]], num_tokens: int) -> dict[str, Any]:
     """Tokens a second of each, and how many times as many `adapters` says as each, by round."""
     found: dict[str, Any] = {}
     for name, taken in seconds.items():
-        by_round = [other / own for other, own in zip(taken, seconds["adapters"], strict=True)]
+        pairs = list(zip(taken, seconds["adapters"], strict=True))
         found[name] = {
-            "tokens_per_second": num_tokens / statistics.median(taken),
-            "adapters_by_this": {"median": statistics.median(by_round), "min": min(by_round), "max": max(by_round)},
+            "tokens_per_second": num_tokens / statistics.median(one.clock for one in taken),
+            "adapters_by_this": spread([other.clock / own.clock for other, own in pairs]),
+            "processor_seconds": statistics.median(one.processor for one in taken),
+            "adapters_by_this_on_the_processor": spread([other.processor / own.processor for other, own in pairs]),
         }
     return found
+
+
+def spread(ratios: list[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
 def main() -> None:
