@@ -75,8 +75,9 @@ def judge(
         epsilon    the coarser one of the two number formats (there and here), at least 2^-14
         grain      epsilon * the largest logit on record, without its sign
         noise      |base here - base on record|: what another machine, kernel or format changes, measured on the base
-        tolerance  2 * noise + grain + 16 * epsilon * |adapter on record - what it stands on|, and what rounding in the
-                   file adds: what the same may change about the adapter
+        tolerance  the larger of 2 * noise and 4 * grain, + 16 * epsilon * |adapter on record - what it stands on|, and
+                   what rounding in the file adds: what the same may change about the adapter. The base may be 4 grains
+                   off its record, so may an adapter: by chance the base is nearer at one moment than the adapter is.
 
     In this order:
 
@@ -105,7 +106,7 @@ def judge(
     grain = scale * epsilon
     measured = {
         "noise": noise,
-        "tolerance": 2 * noise + grain + EFFECT_EPSILONS * epsilon * recorded.effect + STEP,
+        "tolerance": max(2 * noise, MOST_GRAINS * grain) + EFFECT_EPSILONS * epsilon * recorded.effect + STEP,
         "effect": _farthest(adapter_PK, base_PK, apart),
         "recorded_effect": recorded_effect,
         "distance": distance,

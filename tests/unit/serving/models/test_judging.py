@@ -206,3 +206,14 @@ def test_other_shapes_and_no_numbers_are_refused(bank_of, recorded_in):
             judge(recorded, wrong, right, dtype="float32")
         with pytest.raises(IntegrityError):
             judge(recorded, right, wrong, dtype="float32")
+
+
+@pytest.mark.parametrize(("grains", "outcome"), [(3.5, "proved"), (12.0, "other adapter")])
+def test_an_adapter_may_be_as_far_from_its_record_as_its_base_may(bank_of, trained, recorded_in, grains, outcome):
+    recorded, bank = recorded_in("bfloat16"), bank_of("bfloat16")
+    adapter_PK, base_PK = (numbers(recorded, bank, who) for who in (trained("bfloat16"), None))
+    grain = 2.0**-7 * max(abs(logit) for one in recorded.asked for logit in (*one.adapter, *one.base))
+    adapter_PK[0][0] += grains * grain + 16 * 2.0**-7 * recorded.effect * (outcome != "proved")
+    found = judge(recorded, adapter_PK, base_PK, dtype="bfloat16")
+    assert found.noise < grain
+    assert found.outcome == outcome
