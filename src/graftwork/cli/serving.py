@@ -25,7 +25,7 @@ NEEDED = {
 }
 
 
-def serve(
+def serve(  # noqa: PLR0913  each is a flag
     registry: Annotated[
         Path | None, typer.Option("--registry", envvar="GRAFTWORK_REGISTRY", help="The registry's folder.")
     ] = None,
@@ -37,6 +37,9 @@ def serve(
     ] = None,
     base: Annotated[
         str | None, typer.Option("--base", help="The base. [default: bundled:smollm2-135m-instruct]")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="What computes answers: graftwork or vllm. [default: graftwork]")
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Where to listen. [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option("--port", help="The port; 0 for any. [default: 8000]")] = None,
@@ -59,7 +62,7 @@ def serve(
     from graftwork.pipeline import service
     from graftwork.pipeline.serve_settings import read_settings
 
-    spec = read_settings(settings, {"base": base, "host": host, "port": port})
+    spec = read_settings(settings, {"base": base, "engine": engine, "host": host, "port": port})
 
     def began(told: "Began") -> None:
         _say(told, as_json=json)

@@ -86,7 +86,7 @@ class CapacityError(GraftworkError):
 class OverloadedError(CapacityError):
     """Too much is under way: the same request may be made again in `retry_after_s` seconds."""
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
 

@@ -42,7 +42,7 @@ def replayed_here(
     base: str | None = None,
     guard: Path | None = None,
 ) -> Replayed:
-    """Answer a request again, with the threads and number format that its receipt names.
+    """Answer a request again on our own engine, with the threads and number format that its receipt names.
 
     Args:
         base: another name of the base; that of the version by default.
@@ -61,7 +61,8 @@ def replayed_here(
     spec = parse(ServeSpec, {"base": ref, "limits": limits})
     if receipt.engine.dtype not in DTYPES:
         raise SpecError([Problem("engine.dtype", receipt.engine.dtype, f"one of {', '.join(DTYPES)}")])
-    torch.set_num_threads(receipt.engine.threads)
+    if receipt.engine.threads is not None:
+        torch.set_num_threads(receipt.engine.threads)
     bank = AdapterBank(load_base(ref, dtype=cast(DtypeName, receipt.engine.dtype)))
     engine = BatchEngine(bank, EngineLimits(cache_bytes=_room(bank, receipt), threads=receipt.engine.threads))
     policy = read_guard(guard) if guard else None

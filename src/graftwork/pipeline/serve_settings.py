@@ -11,6 +11,7 @@ from graftwork.core.recipe import read_recipe
 from graftwork.core.spec import parse
 from graftwork.serving.operations.spec import ReceiptsSpec
 from graftwork.serving.spec import ServeSpec
+from graftwork.serving.vllm.spec import VllmSpec
 
 PATHS = (("guard",), ("models", "cache"), ("receipts", "folder"), ("receipts", "key"), ("logs", "destination"))
 """Keys that hold paths; relative ones are from the folder of the settings."""
@@ -31,12 +32,18 @@ def read_settings(path: Path | None, over: Mapping[str, Any]) -> ServeSpec:
         raw = _whole(raw, keys, near)
     if isinstance(base := raw.get("base"), str) and (near / base).is_dir():
         raw = {**raw, "base": str(near / base)}
-    return parse(ServeSpec, {**raw, **{name: value for name, value in over.items() if value is not None}})
+    told = {name: value for name, value in over.items() if value is not None}
+    if "engine" in told and isinstance(asked := raw.get("engine"), Mapping):
+        told["engine"] = {**asked, "kind": told["engine"]}  # its settings are refused where they are another engine's
+    return parse(ServeSpec, {**raw, **told})
 
 
 def refuse_unused(spec: ServeSpec) -> None:
-    """Raise SpecError for settings that change nothing where adapters come from folders."""
+    """Raise SpecError for settings that change nothing, or cannot be met, where adapters come from folders."""
     problems = []
+    if isinstance(spec.engine, VllmSpec):
+        hint = "Put them into a registry and serve that: graftwork serve --registry FOLDER --engine vllm"
+        problems.append(Problem("engine.kind", "vllm", "graftwork, for adapters from folders", hint))
     if "models" in spec.model_fields_set:
         hint = "Adapters from folders are all in memory from the start. Serve a --registry, or leave it out."
         problems.append(Problem("models", "given", "nothing beside adapters from folders", hint))

@@ -7,7 +7,7 @@ import getpass
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
@@ -18,10 +18,12 @@ import torch
 from graftwork.adapters.bank import AdapterBank
 from graftwork.base.load import load_base
 from graftwork.core.errors import Problem, SpecError, did_you_mean
+from graftwork.pipeline.answering import Answering
 from graftwork.pipeline.local_models import LocalModel, LocalModels, local_models, named_folders, refuse_unproved
 from graftwork.pipeline.operating import Kept, ModelEvents, Ready, Stands, made_ready, watched
 from graftwork.pipeline.replaying import base_note, engine_note
 from graftwork.pipeline.serve_settings import refuse_unused
+from graftwork.pipeline.vllm_engine import vllm_answering
 from graftwork.registry.access.keys import new_key
 from graftwork.registry.access.roles import DEFAULT_TENANT, MAY, principal
 from graftwork.registry.blobs.memory import MemoryBlobs
@@ -97,20 +99,19 @@ def serve_registry(spec: ServeSpec, place: Path, began: Callable[[Began], None])
         registry = opened(place)
         opening.stack.callback(registry.database.close)
         folder = Path(cache or opening.stack.enter_context(TemporaryDirectory(prefix="graftwork-serve-")))
-        bank, engine = _answering(opening)
+        answering = _answering(opening)
         events, name = ModelEvents(opening.log), base_name(spec.base)
-        models = RegistryModels(
-            registry, engine, BankStore(bank), cache=folder, name=name, spec=spec.models, told=events.told
-        )
+        engine, store = answering.engine, answering.store
+        models = RegistryModels(registry, engine, store, cache=folder, name=name, spec=spec.models, told=events.told)
 
         def stand() -> ModelsStand:
             report = models.report()
             where = {"memory": report.used_bytes, "disk": report.disk_bytes}
             return ModelsStand(resident_bytes=where, events=dict(events.counts))
 
-        parts = _parts(opening, bank, engine, models, registry, stand)
+        parts = _parts(opening, answering, models, registry, stand)
         served = (name, *names_of(registry, principal("server", ["viewer"])).texts())
-        notes = (*_unguarded(opening.ready, served), *steadiness(engine.multiple))
+        notes = (*_unguarded(opening.ready, served), *answering.warnings)
         _serve(opening, parts, began, names=served, notes=notes)
 
 
@@ -127,18 +128,19 @@ def serve_folders(spec: ServeSpec, adapters: Sequence[str], began: Callable[[Beg
         if nowhere := _unguarded(opening.ready, (name, *folders)):
             raise SpecError(Problem("guard", spec.guard, "policies of models that are served", one) for one in nowhere)
         loaded: dict[str, LocalModel] = {}
-        bank, engine = _answering(opening, lambda bank: loaded.update(local_models(bank, folders)))
-        asyncio.run(refuse_unproved(engine, bank, loaded))
+        answering = _answering(opening, lambda bank: loaded.update(local_models(bank, folders)))
+        bank = answering.bank
+        asyncio.run(refuse_unproved(answering.engine, bank, loaded))
         models = LocalModels(bank, name, loaded, tenant=DEFAULT_TENANT, made_us=int(time.time() * 1e6))
         registry, key = passing_registry()
         sizes = {"memory": sum(model.num_bytes for model in loaded.values())}
-        parts = _parts(opening, bank, engine, models, registry, lambda: ModelsStand(resident_bytes=sizes))
+        parts = _parts(opening, answering, models, registry, lambda: ModelsStand(resident_bytes=sizes))
         notes = [
             f"{name} is not proved to act as in training: {one.unproved}."
             for name, one in loaded.items()
             if one.unproved
         ]
-        _serve(opening, parts, began, names=(name, *loaded), key=key, notes=(*notes, *steadiness(engine.multiple)))
+        _serve(opening, parts, began, names=(name, *loaded), key=key, notes=(*notes, *answering.warnings))
 
 
 def batch_engine(bank: AdapterBank, spec: EngineSpec) -> BatchEngine:
@@ -149,6 +151,7 @@ def batch_engine(bank: AdapterBank, spec: EngineSpec) -> BatchEngine:
         max_waiting=spec.max_waiting,
         read_tokens=spec.read_tokens,
         threads=spec.threads,
+        packs_weights=spec.packs_weights,
     )
     return BatchEngine(bank, limits)
 
@@ -202,38 +205,50 @@ def _opening(spec: ServeSpec, receipts: Path | None) -> Iterator[Opening]:
         yield Opening(spec=spec, stack=stack, listener=listener, log=log, lines=lines, ready=ready)
 
 
-def _answering(
-    opening: Opening, filled: Callable[[AdapterBank], None] = lambda _: None
-) -> tuple[AdapterBank, BatchEngine]:
-    """The base in a bank, `filled` before its engine begins."""
+def _answering(opening: Opening, filled: Callable[[AdapterBank], None] = lambda _: None) -> Answering:
+    """What the settings ask for; a bank of our own is `filled` before its engine begins."""
     spec = opening.spec
-    if spec.engine.threads is not None:
-        torch.set_num_threads(spec.engine.threads)
-    opening.log.tell("info", "loading the base", base=spec.base, dtype=spec.dtype)
+    opening.log.tell("info", "loading the base", base=spec.base, dtype=spec.dtype, engine=spec.engine.kind)
+    answering = _our_own(spec, spec.engine, filled) if isinstance(spec.engine, EngineSpec) else vllm_answering(spec)
+    opening.stack.callback(answering.engine.close)
+    return answering
+
+
+def _our_own(spec: ServeSpec, asked: EngineSpec, filled: Callable[[AdapterBank], None]) -> Answering:
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
     bank = AdapterBank(load_base(spec.base, dtype=spec.dtype))
     filled(bank)
-    engine = batch_engine(bank, spec.engine)
-    opening.stack.callback(engine.close)
-    return bank, engine
+    engine = batch_engine(bank, asked)
+    return Answering(
+        bank=bank,
+        engine=engine,
+        store=BankStore(bank),
+        note=engine_note(bank, engine),
+        context_tokens=bank.base.facts.context_tokens,
+        warnings=steadiness(engine.multiple),
+    )
 
 
 def _parts(
     opening: Opening,
-    bank: AdapterBank,
-    engine: BatchEngine,
+    answering: Answering,
     models: ServedModels,
     registry: Registry,
     stand: Callable[[], ModelsStand],
 ) -> Parts:
     service, lines = opening.service, opening.lines
     stands = Stands(
-        engine=engine.report, models=stand, is_draining=lambda: service.is_draining, lost_lines=lambda: lines.lost
+        engine=answering.engine.report,
+        models=stand,
+        is_draining=lambda: service.is_draining,
+        lost_lines=lambda: lines.lost,
     )
-    base, computing = base_note(bank), engine_note(bank, engine)
+    base, computing = base_note(answering.bank), answering.note
     return Parts(
         spec=opening.spec,
-        speech=speech_of(bank),
-        engine=engine,
+        speech=replace(speech_of(answering.bank), context_tokens=answering.context_tokens),
+        engine=answering.engine,
         models=models,
         registry=registry,
         service=service,

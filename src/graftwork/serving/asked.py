@@ -128,7 +128,8 @@ class EngineReport:
         waiting: requests without a place.
         running: requests with one.
         kv_tokens: places for keys and values that requests hold.
-        kv_tokens_kept: places that hold beginnings for later requests, free for any other use.
+        kv_tokens_kept: places that hold beginnings for later requests, free for any other use; None where
+            the engine does not tell.
         steps: forward passes since the start.
         prompt_tokens: computed since the start, those from the cache not among them.
         new_tokens: said since the start.
@@ -137,7 +138,7 @@ class EngineReport:
     waiting: int
     running: int
     kv_tokens: int
-    kv_tokens_kept: int
+    kv_tokens_kept: int | None
     kv_tokens_total: int
     steps: int
     prompt_tokens: int

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from graftwork.core import errors
-from graftwork.core.errors import GraftworkError, Problem, SpecError, did_you_mean
+from graftwork.core.errors import GraftworkError, OverloadedError, Problem, SpecError, did_you_mean
 
 
 def test_a_problem_says_where_what_was_given_what_is_expected_and_what_to_do():
@@ -64,6 +64,11 @@ def test_every_error_survives_a_process_boundary(kind: type[GraftworkError]):
     again = pickle.loads(pickle.dumps(kind("no base at 'x'")))
     assert type(again) is kind
     assert str(again) == "no base at 'x'"
+
+
+def test_the_seconds_to_wait_survive_a_process_boundary():
+    error = OverloadedError("the queue is full", retry_after_s=7.5)
+    assert pickle.loads(pickle.dumps(error)).retry_after_s == 7.5
 
 
 def test_a_spec_error_is_a_value_error_so_that_a_validator_may_raise_it():

@@ -138,7 +138,8 @@ class _Stands(Collector):
         yield _gauge("requests_waiting", "Requests without a place in the engine.", report.waiting)
         yield _gauge("requests_running", "Requests with one.", report.running)
         yield _gauge("kv_tokens_used", "Places for keys and values that requests hold.", report.kv_tokens)
-        yield _gauge("kv_tokens_kept", "Places that hold beginnings for later requests.", report.kv_tokens_kept)
+        if report.kv_tokens_kept is not None:
+            yield _gauge("kv_tokens_kept", "Places that hold beginnings for later requests.", report.kv_tokens_kept)
         yield _gauge("kv_tokens", "Places for keys and values.", report.kv_tokens_total)
         yield _count("engine_steps", "Forward passes.", report.steps)
         yield _gauge("draining", "1 while the server goes out of service.", int(self.is_draining()))

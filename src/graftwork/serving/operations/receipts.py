@@ -56,8 +56,8 @@ class EngineNote(Spec):
     torch: str
     """Version of torch."""
 
-    threads: int
-    """Threads of a product."""
+    threads: int | None
+    """Threads of a product; null where another program chooses them."""
 
     dtype: str
     """Type of the base's weights."""

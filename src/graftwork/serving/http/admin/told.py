@@ -93,7 +93,7 @@ class EngineTold(BaseModel):
     waiting: int
     running: int
     kv_tokens: int
-    kv_tokens_kept: int
+    kv_tokens_kept: int | None = Field(description="Null where the engine does not tell.")
     kv_tokens_total: int
     steps: int
     prompt_tokens: int
