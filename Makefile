@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/graftwork demo $(DEMO)
 
 test: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile $(TEST)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check src tests benchmarks

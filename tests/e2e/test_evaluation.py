@@ -228,7 +228,7 @@ def test_what_needs_dimensions_or_an_adapter_is_refused_without(looked, tmp_path
 
 def test_efficiency_is_measured_in_turns(looked_copy):
     asked = (
-        "evaluation.dimensions=[{kind: efficiency, repetitions: 3, prompt_tokens: 8, answer_tokens: 4, cold_starts: 2}]"
+        "evaluation.dimensions=[{kind: efficiency, repetitions: 3, prompt_tokens: 8, answer_tokens: 4, cold_starts: 1}]"
     )
     run(looked_copy / "tiny.yaml", out=looked_copy / "run", settings=[*LOOK, asked, "evaluation.general=off"])
     told = result_of(looked_copy / "run").dimension("efficiency")

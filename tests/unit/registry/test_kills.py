@@ -14,7 +14,7 @@ from graftwork.registry.blobs.folder import FolderBlobs
 from graftwork.registry.checking import check
 from graftwork.registry.place import PlaceSpec, make, opened
 
-KILLS = 24
+KILLS = 12
 
 WRITER = """\
 import sys
