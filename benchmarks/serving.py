@@ -41,6 +41,7 @@ from graftwork.adapters.bank import AdapterBank, Handle
 from graftwork.adapters.files import write_adapter
 from graftwork.adapters.wanted import parse_adapter_spec
 from graftwork.base.load import Base, load_base
+from graftwork.base.threads import give_back
 from graftwork.serving.asked import Ask, Sampling, Served, Update
 from graftwork.serving.engine.engine import BatchEngine, EngineLimits
 
@@ -188,6 +189,7 @@ def turns(actions: dict[str, Action], rounds: int) -> dict[str, list[Taken]]:
     seconds: dict[str, list[Taken]] = {name: [] for name in actions}
     for number in range(rounds + 1):
         for name, action in actions.items():
+            give_back()  # of this thread: with them OpenMP puts those to sleep that others have in theirs
             taken = action()
             if number:
                 seconds[name].append(taken)

@@ -1,15 +1,15 @@
 """Slots: factors of adapters that lie ready, place by place, for batches whose members change at every step.
 
 A route that is made anew for each step would put factors side by side each time. Here those of an owner are made once,
-in the type of the base, and a token says which slot's are its own. Single tokens are answered one by one, by loops that
-numba compiles where it is there; longer pieces by two products each. Neither depends on what else is in the batch.
+in the type of the base, and a piece of the tokens says which slot's are its own. It is answered by loops that numba
+compiles where it is there, else by two products. Neither depends on what else is in the batch.
 
 Legend: N tokens, I in features, O out features, R rank, S slots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from graftwork.base.facts import Place
 
 NOTHING = -1
+BLOCK = 4
+"""Tokens that a loop answers together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +110,8 @@ class Slots:
         return self._at.get(place, {})
 
     def loop(self, place: str) -> Prepared:
-        """The loop over single tokens at a place, told all but where they lie (0 and 1), their slots (2) and how many
-        they are (4)."""
+        """The loop over blocks at a place, told all but where tokens (0 and 1) and blocks (2) lie, and how many blocks
+        (4) and tokens (5) there are."""
         if place not in self._loops:
             from graftwork.adapters.row_products.slot_loops import rows
             from graftwork.base.compiled import Prepared
@@ -117,7 +119,7 @@ class Slots:
             factors, lines_S5 = next(iter(self._at[place].values())), self._lines_S5[place]
             sizes = factors.down_RI.shape[1], factors.up_RO.shape[1], len(lines_S5)
             loop = rows[self._bank.host.model.dtype]
-            self._loops[place] = Prepared(loop, 0, 0, 0, lines_S5.data_ptr(), 0, *sizes)
+            self._loops[place] = Prepared(loop, 0, 0, 0, lines_S5.data_ptr(), 0, 0, *sizes)
         return self._loops[place]
 
     def _factors(self, place: Place, owner: Owner) -> Factors:
@@ -147,37 +149,35 @@ class SlotTable:
     """Answers at linear layers for one forward pass over a packed row.
 
     Args:
-        singles: slots of the tokens in front, each of another request.
-        pieces: what lies behind them, without a gap.
+        pieces: one after another. The last bits of a token can depend on where its piece begins and ends.
     """
 
-    def __init__(self, slots: Slots, singles: Sequence[int], pieces: Sequence[Piece]) -> None:
+    def __init__(self, slots: Slots, pieces: Sequence[Piece]) -> None:
         self._slots, self._pieces = slots, [piece for piece in pieces if piece.slot != NOTHING]
-        self._singles = [(n, slot) for n, slot in enumerate(singles) if slot != NOTHING]
-        self._slots_N = torch.tensor(singles, dtype=torch.int64)
-        self._slots_at, self._num_singles = self._slots_N.data_ptr(), len(singles)
+        blocks = [
+            (start, min(start + BLOCK, piece.end), piece.slot)
+            for piece in self._pieces
+            for start in range(piece.start, piece.end, BLOCK)
+        ]
+        self._blocks_B3 = torch.tensor(blocks, dtype=torch.int64)
+        self._blocks_at, self._num_blocks = self._blocks_B3.data_ptr(), len(blocks)
 
     def answer(self, place: str, x: Tensor, base: Tensor) -> Tensor:
         """The layer's output; `base` is changed in place."""
         at = self._slots.at(place)
-        if not at or not (self._singles or self._pieces):
+        if not at or not self._pieces:
             return base
         x = x.contiguous()
-        if self._singles and self._slots.is_compiled:
+        if self._slots.is_compiled:
             loop = self._slots.loop(place)
-            loop.told[0], loop.told[1], loop.told[2] = x.data_ptr(), base.data_ptr(), self._slots_at
-            loop.told[4] = self._num_singles
+            loop.told[0], loop.told[1], loop.told[2] = x.data_ptr(), base.data_ptr(), self._blocks_at
+            loop.told[4], loop.told[5] = self._num_blocks, x.numel() // x.shape[-1]
             loop()
-        if self._pieces or not self._slots.is_compiled:
-            self._in_products(at, x.view(-1, x.shape[-1]), base.view(-1, base.shape[-1]))
+        else:
+            x_NI, y_NO = x.view(-1, x.shape[-1]), base.view(-1, base.shape[-1])
+            for piece in self._pieces:
+                _put_on(at.get(piece.slot), x_NI[piece.start : piece.end], y_NO[piece.start : piece.end])
         return base
-
-    def _in_products(self, at: Mapping[int, Factors], x_NI: Tensor, y_NO: Tensor) -> None:
-        if not self._slots.is_compiled:
-            for n, slot in self._singles:
-                _put_on(at.get(slot), x_NI[n : n + 1], y_NO[n : n + 1])
-        for piece in self._pieces:
-            _put_on(at.get(piece.slot), x_NI[piece.start : piece.end], y_NO[piece.start : piece.end])
 
 
 def _put_on(factors: Factors | None, x_NI: Tensor, y_NO: Tensor) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,8 @@ import torch
 from llvmlite import binding, ir
 from numba import cfunc, njit, types
 from numba.extending import intrinsic, overload
+
+from graftwork.base.threads import openmp
 
 FAST = {"reassoc", "contract", "nsz"}
 """Sums may be made in another order, always the same; infinities and what is no number stay what they are."""
@@ -40,14 +41,12 @@ OPENMP_NAMES = "GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads"
 
 def _finds_openmp() -> bool:
     """Tell the compiler where functions of the OpenMP library are that torch has loaded; whether all are there."""
-    for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*")):
-        library = ctypes.CDLL(str(path))
-        if all(hasattr(library, name) for name in OPENMP_NAMES):
-            for name in OPENMP_NAMES:
-                address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-                binding.add_symbol(name, address)
-            return True
-    return False
+    library = openmp()
+    if library is None or not all(hasattr(library, name) for name in OPENMP_NAMES):
+        return False
+    for name in OPENMP_NAMES:
+        binding.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+    return True
 
 
 OPENMP = _finds_openmp()

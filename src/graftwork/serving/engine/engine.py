@@ -24,6 +24,7 @@ from graftwork.adapters.bank import AdapterBank
 from graftwork.adapters.sites.elsewhere import kept_elsewhere
 from graftwork.base.packed import packed
 from graftwork.base.quick import quick
+from graftwork.base.threads import give_back
 from graftwork.core.errors import CapacityError, ConflictError, GraftworkError, OverloadedError, WorkError
 from graftwork.serving.asked import Ask, EngineReport, Finish, Update
 from graftwork.serving.engine.admission import Room, refuse_impossible
@@ -107,6 +108,7 @@ class BatchEngine:
         )
         self._state, self._live = begun(num_pages), dict[str, Live]()
         self._number, self._is_draining = 0, False
+        give_back()
         self._thread = Thread(target=self._run, name="graftwork engine", daemon=True)
         self._thread.start()
 
@@ -170,6 +172,8 @@ class BatchEngine:
         try:
             with torch.no_grad(), kept_elsewhere(self.bank):
                 while not self._inbox.is_closed:
+                    if not self._live:
+                        give_back()
                     self._hear(waits=not self._live)
                     if self._live:
                         self._step()

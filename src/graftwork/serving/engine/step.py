@@ -17,13 +17,14 @@ from torch import Tensor
 
 from graftwork.adapters.route import Route, Segment
 from graftwork.adapters.sites.elsewhere import Front
-from graftwork.adapters.slots import NOTHING, Piece, Slots, SlotTable
+from graftwork.adapters.slots import Piece, SlotTable
 from graftwork.serving.engine.attending import StepAttention, Stretch
 from graftwork.serving.engine.steady import filled_up
 
 if TYPE_CHECKING:
     from graftwork.adapters.bank import AdapterBank, Handle
     from graftwork.adapters.route import Owner
+    from graftwork.adapters.slots import Slots
     from graftwork.serving.engine.cache import Cache
     from graftwork.serving.engine.plan import StepPlan
     from graftwork.serving.engine.state import Seat
@@ -48,17 +49,18 @@ class Layout:
     """The rows of a step as they are laid out.
 
     Attributes:
-        owners: of each run of rows, with its slot and how many there are.
+        runs: whose rows they are and how many, one after another.
+        acting: rows in which a slot's factors act.
         wanted: requests whose next token is wanted, with the row that predicts it.
     """
 
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
-    runs: list[tuple[tuple[Handle, ...], int, int]] = field(default_factory=list)
+    runs: list[tuple[tuple[Handle, ...], int]] = field(default_factory=list)
+    acting: list[Piece] = field(default_factory=list)
     singles: list[Stretch] = field(default_factory=list)
     pieces: list[Stretch] = field(default_factory=list)
     wanted: dict[str, int] = field(default_factory=dict)
-    num_singles: int = 0
 
     def add(self, tokens: Sequence[int], start: int, voice: Voice | None, multiple: int) -> None:
         """Tokens from place `start` on, filled up with tokens of nobody."""
@@ -66,7 +68,7 @@ class Layout:
         nobodys = [0] * (num - len(tokens))
         self.tokens += [*tokens, *nobodys]
         self.positions += [*range(start, start + len(tokens)), *nobodys]
-        self.runs.append((voice.handles, voice.slot, num) if voice else ((), NOTHING, num))
+        self.runs.append((voice.handles if voice else (), num))
 
 
 def laid_out(plan: StepPlan, voices: Mapping[str, Voice], tokens: Mapping[str, Sequence[int]], multiple: int) -> Layout:
@@ -81,8 +83,8 @@ def laid_out(plan: StepPlan, voices: Mapping[str, Voice], tokens: Mapping[str, S
         row, place = len(layout.tokens), seat.num_filled
         layout.add(tokens[id_][-1:], place, voice, 1)
         layout.singles.append(_stretch(seat, voice, row, place, place + 1))
+        layout.acting.append(Piece(start=row, end=row + 1, slot=voice.slot))
         layout.wanted[id_] = row
-    layout.num_singles = len(layout.tokens)
     by_request: dict[str, list[tuple[int, int, bool]]] = {}
     for chunk in plan.chunks:
         by_request.setdefault(chunk.id, []).append((chunk.start, chunk.end, chunk.is_last))
@@ -91,7 +93,10 @@ def laid_out(plan: StepPlan, voices: Mapping[str, Voice], tokens: Mapping[str, S
         (first, _, _), (_, last, is_last) = chunks[0], chunks[-1]
         in_front = seat.waiter.num_in_front
         layout.add(tokens[id_][first - in_front : last - in_front], first, voice, multiple)
-        layout.pieces += [_stretch(seat, voice, row + start - first, start, end) for start, end, _ in chunks]
+        for start, end, _ in chunks:  # each as if it were alone, to the last bit
+            at = row + start - first
+            layout.pieces.append(_stretch(seat, voice, at, start, end))
+            layout.acting.append(Piece(start=at, end=at + end - start, slot=voice.slot))
         if is_last:
             layout.wanted[id_] = row + last - first - 1
     if missing := filled_up(len(layout.tokens), multiple) - len(layout.tokens):
@@ -112,10 +117,10 @@ def computed(bank: AdapterBank, slots: Slots, cache: Cache, layout: Layout, mult
     def made(owners: Sequence[Owner]) -> Route:
         route = Route(_segments(owners, layout), unit="tokens", training=False)
         route.elsewhere = StepAttention(cache, layout.singles, layout.pieces, device)
-        route.table = _table(slots, layout)
+        route.table = SlotTable(slots, layout.acting)
         return route
 
-    with bank.routed([handles for handles, _, _ in layout.runs], made):
+    with bank.routed([handles for handles, _ in layout.runs], made):
         hidden_1NH = halves.hidden_BTH(tokens_1N, positions_1N)
         rows = list(layout.wanted.values())
         rows += rows[:1] * (filled_up(len(rows), multiple) - len(rows))
@@ -126,18 +131,7 @@ def computed(bank: AdapterBank, slots: Slots, cache: Cache, layout: Layout, mult
 def _segments(owners: Sequence[Owner], layout: Layout) -> list[Segment]:
     """One a run, also where neighbours have the same owner: who else is there changes nothing."""
     start, found = 0, []
-    for owner, (_, _, num) in zip(owners, layout.runs, strict=True):
+    for owner, (_, num) in zip(owners, layout.runs, strict=True):
         found.append(Segment(start, start + num, owner))
         start += num
     return found
-
-
-def _table(slots: Slots, layout: Layout) -> SlotTable:
-    start, singles, pieces = 0, [], []
-    for number, (_, slot, num) in enumerate(layout.runs):
-        if number < layout.num_singles:
-            singles.append(slot)
-        else:
-            pieces.append(Piece(start=start, end=start + num, slot=slot))
-        start += num
-    return SlotTable(slots, singles, pieces)

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from graftwork.base.threads import given_back
 from graftwork.core.errors import (
     CapacityError,
     ConflictError,
@@ -222,22 +224,22 @@ class Loads:
 
     async def _bring_in(self, who: Principal, version: str) -> None:
         loop, began_s = asyncio.get_running_loop(), self.clock()
-        fetched = await loop.run_in_executor(self.threads, self._fetch, who, version)
+        fetched = await loop.run_in_executor(self.threads, given_back, partial(self._fetch, who, version))
         with fetched.stack:
             least_bytes = share_bytes(self.memory.state.budget_bytes, self.store.most)
             num_bytes = max(fetched.num_bytes, self._sizes.get(version, 0), least_bytes)
             if not await self.memory.room(version, num_bytes):
                 return
             try:
-                read = await loop.run_in_executor(
-                    self.threads, read_lineage, fetched.lineage, fetched.folders, self.base
-                )
+                reading = partial(read_lineage, fetched.lineage, fetched.folders, self.base)
+                read = await loop.run_in_executor(self.threads, given_back, reading)
                 if (needed := read.num_bytes(self.base.model.dtype.itemsize)) > num_bytes:
                     self._sizes[version] = needed  # once more, with so much room
                     await self.memory.drop(version)
                     return
                 ready = self.store.ready(read.adapters, version[:12])
-                put_in = await loop.run_in_executor(self.threads, fetched.stack.enter_context, ready)
+                putting = partial(fetched.stack.enter_context, ready)
+                put_in = await loop.run_in_executor(self.threads, given_back, putting)
                 made = await self._proved(version, fetched.lineage, read.recorded, put_in, num_bytes)
             except BaseException:
                 await self.memory.drop(version)
