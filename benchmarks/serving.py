@@ -20,6 +20,7 @@ Writes benchmarks/results/serving_<machine>.json.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -165,8 +166,9 @@ def of_vllm(python: str, base: Base, folder: Path, prompts: list[list[int]], num
     told = {"model": str(base.folder), "adapters": str(folder), "prompts": prompts, "new": num_new}
     task = folder / "vllm.json"
     task.write_text(json.dumps(told))
+    both = {**os.environ, "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}  # else it leaves one core to whoever asks
     process = subprocess.Popen(
-        [python, str(child), str(task)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [python, str(child), str(task)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=both
     )
 
     def answer() -> Taken:

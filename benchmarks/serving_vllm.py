@@ -19,7 +19,7 @@ def main() -> None:
         max_lora_rank=8,
         max_model_len=512,
         enable_prefix_caching=False,
-        enforce_eager=True,
+        kv_cache_memory_bytes=2**29,
     )
     asked = SamplingParams(temperature=0, max_tokens=task["new"], min_tokens=task["new"], ignore_eos=True)
     prompts = [TokensPrompt(prompt_token_ids=prompt) for prompt in task["prompts"]]
