@@ -69,7 +69,7 @@ def resolved(spec: Spec, place: Place, facts: BaseFacts) -> Spec:
     plan: Any = getattr(spec, "rank", None)
     if isinstance(plan, Capacity):  # the others say what holds here without a look at the other places
         plan = _settled(spec, select(spec, METHODS[spec.method], facts), facts)  # type: ignore[attr-defined]
-    return _with_plan(spec, plan, place, facts)
+    return _with_rank(spec, None if plan is None else rank_at(plan, place, facts))
 
 
 def places_of(spec: Spec, facts: BaseFacts) -> dict[str, Asked]:
@@ -83,11 +83,15 @@ def places_of(spec: Spec, facts: BaseFacts) -> dict[str, Asked]:
         method = METHODS[one.method]  # type: ignore[attr-defined]
         chosen = select(one, method, facts)
         plan = _settled(one, chosen, facts)
+        alike: dict[int | None, Spec] = {}
         for place in chosen:
             here = method.experts if method.site == "linear" and hasattr(place, "num_experts") else method
             assert here is not None
             key = f"{part}:{place.name}" if part else place.name
-            found[key] = Asked(place=place, method=here, spec=_with_plan(one, plan, place, facts), part=part)
+            rank = None if plan is None else rank_at(plan, place, facts)
+            if rank not in alike:
+                alike[rank] = _with_rank(one, rank)
+            found[key] = Asked(place=place, method=here, spec=alike[rank], part=part)
     return found
 
 
@@ -99,10 +103,10 @@ def _settled(spec: Spec, places: Sequence[Place], facts: BaseFacts) -> Any:
         raise SpecError(replace(p, path=f"adapter.rank.{p.path}") for p in error.problems) from error
 
 
-def _with_plan(spec: Spec, plan: Any, place: Place, facts: BaseFacts) -> Spec:
+def _with_rank(spec: Spec, rank: int | None) -> Spec:
     raw = {k: v for k, v in plain(spec).items() if not _selects(spec, k)}
-    if "rank" in raw:
-        raw["rank"] = rank_at(plan, place, facts)
+    if rank is not None:
+        raw["rank"] = rank
     try:
         return parse(type(spec), raw)
     except SpecError as error:

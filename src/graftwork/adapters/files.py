@@ -142,8 +142,9 @@ def read_adapter(folder: Path, base: Host) -> Loaded:
         raise IntegrityError(f"{folder}: {CARD} asks for other places or ranks than {CONFIG} has. Restore it.")
     tensors = _tensors(folder / TENSORS, entries, form.names(found))
     params = form.unpack(found, tensors)
+    device = base.device
     on_device = {
-        key: {name: _trainable_type(tensor).to(base.device) for name, tensor in params[key].items()} for key in found
+        key: {name: _trainable_type(tensor).to(device) for name, tensor in params[key].items()} for key in found
     }
     adapter = Adapter(spec=asked, placed=placed(found, on_device))
     if card and (digest := adapter.digest()) != card.digest:
@@ -178,7 +179,8 @@ def _as_asked(found: AskedByKey, asked: Spec, base: Host) -> bool:
     meant = places_of(asked, base.facts)
     settled = {key: here for key, here in meant.items() if not (here.method.plain or here.method.evolution)}
     return found.keys() <= meant.keys() and all(
-        key in found and plain(found[key].spec) == plain(here.spec) for key, here in settled.items()
+        key in found and (found[key].spec == here.spec or plain(found[key].spec) == plain(here.spec))
+        for key, here in settled.items()
     )
 
 

@@ -87,6 +87,11 @@ class Asked(Spec):
         """Their logits without the adapter: of what it stands on, or of the base."""
         return self.base if self.under is None else self.under
 
+    @property
+    def effect(self) -> float:
+        """The most that the adapter moves one of these logits."""
+        return max(abs(a - b) for a, b in zip(self.adapter, self.before, strict=True))
+
 
 class LogitFingerprint(Spec):
     """What was recorded of an adapter."""
@@ -112,7 +117,11 @@ class LogitFingerprint(Spec):
     @property
     def effect(self) -> float:
         """The most that the adapter moves a logit; 0 when it does nothing, as an untrained one."""
-        return max(abs(a - b) for one in self.asked for a, b in zip(one.adapter, one.before, strict=True))
+        return max(one.effect for one in self.asked)
+
+    def at_strongest(self) -> Self:
+        """What was recorded of the prompt alone after which the adapter moves a logit most."""
+        return self.model_copy(update={"asked": (max(self.asked, key=lambda one: one.effect),)})
 
 
 def message_of(prompt: str) -> tuple[Mapping[str, str], ...]:

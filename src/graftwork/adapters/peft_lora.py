@@ -213,11 +213,15 @@ def asked(config: Mapping[str, Any], facts: BaseFacts, header: Header, on_card: 
     known = settled_on(on_card, method)
     ranks, alphas = ByPattern(found.rank_pattern), ByPattern(found.alpha_pattern)
     here: dict[str, Asked] = {}
+    alike: dict[tuple[str, Any, Any], Spec] = {}
     chosen: list[LinearPlace | ExpertsPlace] = [*linear, *experts]
     for place in chosen:
         own = _of_experts() if isinstance(place, ExpertsPlace) else method
-        told = {"rank": ranks.at(place.name, found.r), "alpha": alphas.at(place.name, found.lora_alpha)}
-        here[place.name] = Asked(place=place, method=own, spec=_spec_at(place.name, found, own, known | told), part=0)
+        rank, alpha = ranks.at(place.name, found.r), alphas.at(place.name, found.lora_alpha)
+        told = own.name, rank, alpha
+        if told not in alike:
+            alike[told] = _spec_at(place.name, found, own, {**known, "rank": rank, "alpha": alpha})
+        here[place.name] = Asked(place=place, method=own, spec=alike[told], part=0)
     return here
 
 
