@@ -93,9 +93,31 @@ def test_proofs_share_no_keys_and_values_with_anybody(run, serving, registry, ad
 
     known = run(scenario())
     contents = [ask.served.content for ask in asks]
-    assert len(contents) == len(set(contents)) == 12  # four of the base once, four of the adapter twice
+    assert len(contents) == len(set(contents)) == 9, "four of the base, four of the adapter; one when it comes back"
     assert known.isdisjoint(contents)
     assert all(ask.is_urgent and ask.keeps_logits and ask.sampling.max_new_tokens == 1 for ask in asks)
+
+
+def test_one_that_comes_back_and_does_not_act_is_refused(run, serving, registry, adapter_of, bank, monkeypatch):
+    """It was proved whole before: the one prompt that it is asked again must be enough."""
+    named(registry, "triage", adapter_of(1))
+
+    async def scenario():
+        async with serving() as models:
+            models.release(await models.acquire(ROOT, "triage"))
+            await models.unload(ROOT, "triage")
+            add = bank.add
+
+            def silenced(adapter, name):
+                for _, tensor in adapter.tensors():
+                    tensor.data.zero_()
+                return add(adapter, name=name)
+
+            monkeypatch.setattr(bank, "add", silenced)
+            with pytest.raises(IntegrityError, match="does not act"):
+                await models.acquire(ROOT, "triage")
+
+    run(scenario())
 
 
 def test_stages_and_beginnings_of_digests_are_names_too(run, serving, registry, adapter_of):
