@@ -22,14 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
 from torch import nn
 
 from graftwork.base.between_parts import gated_of, norm_of, turned_of
+from graftwork.base.ways import has_numba, put, take_off
 
 
 class Between:
@@ -50,7 +49,8 @@ class Between:
         """Inside, they are gone. From several threads: until the last has left."""
         with self._lock:
             if not self._inside:
-                self._put()
+                self.look()
+                put(self._ways or {})
             self._inside += 1
         try:
             yield
@@ -58,22 +58,12 @@ class Between:
             with self._lock:
                 self._inside -= 1
                 if not self._inside:
-                    self._take_off()
-
-    def _put(self) -> None:
-        self.look()
-        for module, way in (self._ways or {}).items():
-            vars(module).setdefault("forward", way)  # what another has put there stays
-
-    def _take_off(self) -> None:
-        for module, way in (self._ways or {}).items():
-            if vars(module).get("forward") is way:
-                del vars(module)["forward"]
+                    take_off(self._ways or {})
 
 
 def ways_of(model: nn.Module) -> dict[nn.Module, Callable[..., Any]]:
     """A lighter `forward` for each module of `model` that has one; none without numba."""
-    if not _has_numba() or next(model.parameters()).device.type != "cpu":
+    if not has_numba() or next(model.parameters()).device.type != "cpu":
         return {}
     found: dict[nn.Module, Callable[..., Any]] = {}
     for module in model.modules():
@@ -83,8 +73,3 @@ def ways_of(model: nn.Module) -> dict[nn.Module, Callable[..., Any]]:
         if way:
             found[module] = way
     return found
-
-
-@cache
-def _has_numba() -> bool:
-    return find_spec("numba") is not None

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from graftwork.base.ways import gone
+
 TRIED_ROWS = 5, 64
 NEAR = 0.01
 """Difference, as a share of the largest, that another order of the same sums may bring."""
@@ -25,14 +27,8 @@ NEAR = 0.01
 def packed(model: nn.Module) -> Iterator[int]:
     """Inside, linear layers of `model` in bfloat16 answer from packed weights; the bytes that these take."""
     ways = {module: way for module in model.modules() if (way := _packed_way(module))}
-    for module, way in ways.items():
-        vars(module)["forward"] = way
-    try:
+    with gone(ways):
         yield sum(module.weight.nbytes for module in ways)  # type: ignore[misc]
-    finally:
-        for module, way in ways.items():
-            if vars(module).get("forward") is way:
-                del vars(module)["forward"]
 
 
 def _packed_way(module: nn.Module) -> Callable[[Tensor], Tensor] | None:

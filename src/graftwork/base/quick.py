@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from graftwork.base.between_parts import FEATURE_NAMES, TYPES, turned_of
+from graftwork.base.ways import gone, has_numba
 
 FEW = 1 << 15
 """Numbers up to which one thread is sooner done than two are started."""
@@ -29,19 +28,13 @@ NEAR = {torch.bfloat16: 0.02, torch.float32: 1e-5}
 def quick(model: nn.Module) -> Iterator[int]:
     """Inside, modules of `model` answer so where they can; how many do."""
     ways = ways_of(model)
-    for module, way in ways.items():
-        vars(module)["forward"] = way
-    try:
+    with gone(ways):
         yield len(ways)
-    finally:
-        for module, way in ways.items():
-            if vars(module).get("forward") is way:
-                del vars(module)["forward"]
 
 
 def ways_of(model: nn.Module) -> dict[nn.Module, Callable[..., Any]]:
     """A quick `forward` for each module of `model` that has one; none without numba."""
-    if not _has_numba() or next(model.parameters()).device.type != "cpu":
+    if not has_numba() or next(model.parameters()).device.type != "cpu":
         return {}
     found: dict[nn.Module, Callable[..., Any]] = {}
     for module in model.modules():
@@ -142,8 +135,3 @@ def _some(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Numbers without a pattern around a quarter, always the same."""
     count = torch.arange(1, 1 + torch.Size(shape).numel(), dtype=torch.float64)
     return ((count * count * 0.618).sin() + 0.25).view(shape).to(dtype)
-
-
-@cache
-def _has_numba() -> bool:
-    return find_spec("numba") is not None

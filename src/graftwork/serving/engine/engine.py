@@ -25,12 +25,11 @@ from graftwork.adapters.sites.elsewhere import kept_elsewhere
 from graftwork.base.packed import packed
 from graftwork.base.quick import quick
 from graftwork.base.threads import give_back
-from graftwork.core.errors import CapacityError, ConflictError, GraftworkError, OverloadedError, WorkError
+from graftwork.core.errors import CapacityError, ConflictError, GraftworkError, OverloadedError
 from graftwork.serving.asked import Ask, EngineReport, Finish, Update
 from graftwork.serving.engine.admission import Room, refuse_impossible
 from graftwork.serving.engine.cache import Cache, bytes_per_page, layers_of
 from graftwork.serving.engine.fair import READ_COST, SAID_COST
-from graftwork.serving.engine.inbox import Inbox, Joins, Leaves, Works
 from graftwork.serving.engine.live import Live
 from graftwork.serving.engine.pages import PAGE_TOKENS, keys_of
 from graftwork.serving.engine.plan import Limits, StepPlan, plan_step
@@ -38,6 +37,7 @@ from graftwork.serving.engine.state import Waiter, begun, joined, left, read, sa
 from graftwork.serving.engine.steady import steady_multiple
 from graftwork.serving.engine.step import Voice, computed, laid_out
 from graftwork.serving.engine.voices import Voices
+from graftwork.serving.inbox import Inbox, Joins, Leaves, Works
 
 T = TypeVar("T")
 LOG = logging.getLogger("graftwork.serving")
@@ -119,10 +119,7 @@ class BatchEngine:
         if self._is_draining:
             raise OverloadedError("the server is shutting down and takes no more requests.", retry_after_s=5)
         num_waiting = len(self._state.waiting) + self._inbox.num_joining()
-        if num_waiting >= self.limits.max_waiting and not ask.is_urgent:
-            raise OverloadedError(f"{num_waiting} requests wait already.", retry_after_s=1 + num_waiting / 50)
-        if not self._inbox.put(Joins(ask, told)):
-            raise OverloadedError("the engine has ended.", retry_after_s=5)
+        self._inbox.join(ask, told, num_waiting=num_waiting, most_waiting=self.limits.max_waiting)
 
     def cancel(self, id: str) -> None:
         """See `Engine`."""
@@ -130,10 +127,7 @@ class BatchEngine:
 
     def between_steps(self, work: Callable[[], T]) -> Future[T]:
         """See `Engine`."""
-        done: Future[T] = Future()
-        if not self._inbox.put(Works(work, done)):
-            done.set_exception(WorkError("the engine has ended."))
-        return done
+        return self._inbox.work(work)
 
     @property
     def is_alive(self) -> bool:
@@ -187,22 +181,11 @@ class BatchEngine:
     def _hear(self, *, waits: bool) -> None:
         for one in self._inbox.taken(waits=waits):
             if isinstance(one, Works):
-                self._work(one)
+                one.do(self._voices.forget_gone)
             elif isinstance(one, Leaves):
                 self._end(one.id, "cancelled")
             else:
                 self._join(one)
-
-    def _work(self, one: Works) -> None:
-        if not one.done.set_running_or_notify_cancel():
-            return
-        try:
-            result = one.work()
-            self._voices.forget_gone()
-        except BaseException as error:  # noqa: BLE001  it belongs to whoever asked, who waits for it in another thread
-            one.done.set_exception(error)
-        else:
-            one.done.set_result(result)
 
     def _join(self, one: Joins) -> None:
         ask = one.ask

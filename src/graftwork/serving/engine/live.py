@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from graftwork.serving.asked import Ask, Finish, Said, Update
 from graftwork.serving.engine.choosing import chosen, told
+from graftwork.serving.inbox import Request
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from graftwork.serving.engine.step import Voice
 
-LOG = logging.getLogger("graftwork.serving")
 
-
-class Live:
+class Live(Request):
     """One request.
 
     Attributes:
         tokens: prompt and answer.
-        cached_tokens: of the prompt, those that were not computed.
     """
 
-    __slots__ = ("_told", "ask", "cached_tokens", "tokens", "voice")
+    __slots__ = ("tokens", "voice")
 
     def __init__(self, ask: Ask, told: Callable[[Update], None], voice: Voice) -> None:
-        self.ask, self._told, self.voice = ask, told, voice
-        self.tokens, self.cached_tokens = list(ask.prompt_T), 0
+        super().__init__(ask, told)
+        self.tokens, self.voice = list(ask.prompt_T), voice
 
     def say(self, logits_V: Tensor, best: int) -> Finish | None:
         """Choose the next token and tell it; why the request has ended, if it has.
@@ -51,10 +48,3 @@ class Live:
         logits = logits_V.float().clone() if ask.keeps_logits and not said else None
         self.tell(Update(said=words, finish=finish, cached_tokens=self.cached_tokens, logits_V=logits))
         return finish
-
-    def tell(self, update: Update) -> None:
-        """Tell whoever asked. One who fails at hearing it must not stop the engine for all others."""
-        try:
-            self._told(update)
-        except Exception:
-            LOG.exception("request %s cannot be told", self.ask.id)

@@ -21,7 +21,7 @@ from graftwork.adapters.bank import Handle
 from graftwork.adapters.probing import dtype_name
 from graftwork.core.errors import GraftworkError, OverloadedError, WorkError
 from graftwork.serving.asked import Ask, EngineReport, Finish, Update
-from graftwork.serving.engine.inbox import Inbox, Joins, Leaves, Works
+from graftwork.serving.inbox import Inbox, Joins, Leaves, Works
 from graftwork.serving.vllm.core import Core, Sizes
 from graftwork.serving.vllm.form import no_change, write_for_vllm
 from graftwork.serving.vllm.live import Live
@@ -85,10 +85,7 @@ class VllmEngine:
         if self._is_draining:
             raise OverloadedError("the server is shutting down and takes no more requests.", retry_after_s=5)
         num_waiting = self.report().waiting
-        if num_waiting >= self.spec.max_waiting and not ask.is_urgent:
-            raise OverloadedError(f"{num_waiting} requests wait already.", retry_after_s=1 + num_waiting / 50)
-        if not self._inbox.put(Joins(ask, told)):
-            raise OverloadedError("the engine has ended.", retry_after_s=5)
+        self._inbox.join(ask, told, num_waiting=num_waiting, most_waiting=self.spec.max_waiting)
 
     def cancel(self, id: str) -> None:
         """See `Engine`."""
@@ -96,10 +93,7 @@ class VllmEngine:
 
     def between_steps(self, work: Callable[[], T]) -> Future[T]:
         """See `Engine`: vLLM itself does what it is told between two of its own steps."""
-        done: Future[T] = Future()
-        if not self._inbox.put(Works(work, done)):
-            done.set_exception(WorkError("the engine has ended."))
-        return done
+        return self._inbox.work(work)
 
     def load(self, name: str, folder: Path) -> Handle:
         """Load an adapter under a name that no other has, and a number that none ever had; in the engine's thread.
@@ -179,7 +173,7 @@ class VllmEngine:
     def _hear(self, *, waits: bool) -> None:
         for one in self._inbox.taken(waits=waits):
             if isinstance(one, Works):
-                _work(one)
+                one.do()
             elif isinstance(one, Joins):
                 self._join(one)
             elif one.id in self._live:
@@ -231,14 +225,3 @@ class VllmEngine:
 
     def _count(self, **more: int) -> None:
         self._counts = replace(self._counts, **{name: getattr(self._counts, name) + num for name, num in more.items()})
-
-
-def _work(one: Works) -> None:
-    if not one.done.set_running_or_notify_cancel():
-        return
-    try:
-        result = one.work()
-    except BaseException as error:  # noqa: BLE001  it belongs to whoever asked, who waits for it in another thread
-        one.done.set_exception(error)
-    else:
-        one.done.set_result(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from math import isfinite
 from typing import Any
@@ -10,14 +9,13 @@ from typing import Any
 import torch
 
 from graftwork.serving.asked import Ask, Finish, Said, Update
-
-LOG = logging.getLogger("graftwork.serving")
+from graftwork.serving.inbox import Request
 
 FINISHES: dict[str | None, Finish | None] = {None: None, "stop": "stop", "length": "length", "abort": "cancelled"}
 """vLLM's reasons; any other is a failure."""
 
 
-class Live:
+class Live(Request):
     """One request.
 
     Attributes:
@@ -25,11 +23,11 @@ class Live:
         has_begun: whether vLLM has read its prompt.
     """
 
-    __slots__ = ("_told", "_vocab_size", "ask", "cached_tokens", "has_begun", "num_said")
+    __slots__ = ("_vocab_size", "has_begun", "num_said")
 
     def __init__(self, ask: Ask, told: Callable[[Update], None], vocab_size: int) -> None:
-        self.ask, self._told, self._vocab_size = ask, told, vocab_size
-        self.has_begun, self.num_said, self.cached_tokens = False, 0, 0
+        super().__init__(ask, told)
+        self._vocab_size, self.has_begun, self.num_said = vocab_size, False, 0
 
     def say(self, output: Any) -> Finish | None:
         """Tell what came in one step of vLLM; why the request has ended, if it has.
@@ -56,13 +54,6 @@ class Live:
             Update(said=tuple(said), finish=finish, reason=reason, cached_tokens=self.cached_tokens, logprobs_V=all_V)
         )
         return finish
-
-    def tell(self, update: Update) -> None:
-        """Tell whoever asked. One who fails at hearing it must not stop the engine for all others."""
-        try:
-            self._told(update)
-        except Exception:
-            LOG.exception("request %s cannot be told", self.ask.id)
 
     def _said(self, token: int, logprobs: Any, position: int) -> Said:
         """A token with its probability: the first of its position, before the most likely ones."""
