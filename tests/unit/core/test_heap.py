@@ -40,8 +40,9 @@ def free_most(library, blocks):
 
 def test_what_holds_nothing_any_more_goes_back(library, held, monkeypatch):
     monkeypatch.setattr(heap, "MOST_FRAC", 0.0)  # however much else this process holds
-    before, one = heap._resident_bytes(), Heap()
-    one.tidy()
+    one = Heap()
+    one.tidy()  # what earlier work left goes now
+    before = heap._resident_bytes()
     free_most(library, held)
     assert heap._resident_bytes() > before - (64 << 20), "the library keeps the holes by itself"
     one._seen -= heap.LEAST_BYTES  # as if the process had grown since
