@@ -23,9 +23,6 @@ NEEDED = {
     "prometheus_client": "prometheus-client",
     "structlog": "structlog",
 }
-TURN_S = 5e-4
-"""Seconds for which one thread may keep Python to itself: with 5 ms, as it is by default, whoever asks waits at each
-hand-over of theirs for steps of the engine."""
 
 
 def serve(  # noqa: PLR0913  each is a flag
@@ -62,7 +59,6 @@ def serve(  # noqa: PLR0913  each is a flag
     from graftwork.cli.kernels import keep_few_products
 
     keep_few_products()
-    sys.setswitchinterval(TURN_S)
     from graftwork.pipeline import service
     from graftwork.pipeline.serve_settings import read_settings
 
